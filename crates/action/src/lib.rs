@@ -1,0 +1,1 @@
+//! Runs actions: arguments, environment, output, exit code.

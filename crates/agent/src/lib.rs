@@ -1,0 +1,1 @@
+//! Brings one cluster to what the config repository says.

@@ -1,0 +1,1 @@
+//! Artifacts and their evidence, to and from a registry.

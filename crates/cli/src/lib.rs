@@ -1,0 +1,1 @@
+//! The `foreshore` program: arguments, output, exit codes.

@@ -1,0 +1,1 @@
+//! Talks to any Kubernetes API: apply, inventory, watch, contexts.

@@ -1,0 +1,1 @@
+//! Reads the config repository and commits to it durably.

@@ -1,0 +1,1 @@
+//! JSON, merge and strategic-merge patch, and server-side apply with field ownership.

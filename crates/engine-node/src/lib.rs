@@ -1,0 +1,1 @@
+//! Runs pods on this machine and reports their state; simulated nodes.

@@ -1,0 +1,1 @@
+//! Generated tables: kinds, fields, list keys, defaults, columns, protobuf numbers.

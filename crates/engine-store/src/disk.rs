@@ -1,0 +1,294 @@
+//! The durable half of the store: one redb file with the newest version of every object.
+//! Every value carries a checksum; a file that does not add up is refused.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+use tracing::warn;
+
+use crate::object::{Key, Object, Resource};
+use crate::snapshot::Snapshot;
+use crate::store::Durability;
+
+const OBJECTS: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new("objects");
+const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+
+/// Layout of the tables above; a file with another one is refused.
+const FORMAT: u64 = 1;
+/// Revisions promised ahead on disk in relaxed mode; any number works, more means fewer syncs.
+const RESERVED_BLOCK: u64 = 1 << 16;
+/// revision, created, crc32 of the rest.
+const HEADER: usize = 8 + 8 + 4;
+
+/// Why a store file could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("cannot create directory `{path}`")]
+    Directory {
+        path: PathBuf,
+        #[source]
+        cause: std::io::Error,
+    },
+    #[error("cannot open store file `{path}`")]
+    Open {
+        path: PathBuf,
+        #[source]
+        cause: Box<redb::Error>,
+    },
+    #[error("store file `{path}` is in use by another process")]
+    InUse { path: PathBuf },
+    #[error("store file `{path}` is damaged: {what}; restore it from a backup or move it away")]
+    Damaged { path: PathBuf, what: String },
+    #[error("store file `{path}` has format {found}, this program reads {FORMAT}")]
+    Format { path: PathBuf, found: u64 },
+}
+
+pub(crate) enum Record<'a> {
+    Put(&'a Object),
+    Delete(&'a Key),
+}
+
+pub(crate) struct Disk {
+    database: Database,
+    durability: Durability,
+    reserved: u64,
+    synced: Instant,
+    dirty: bool,
+}
+
+impl Disk {
+    /// Opens or creates the file and reads everything in it.
+    pub(crate) fn open(
+        path: &Path,
+        durability: Durability,
+        cache_bytes: usize,
+    ) -> Result<(Self, Snapshot), OpenError> {
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)
+                .map_err(|cause| OpenError::Directory { path: parent.to_owned(), cause })?;
+        }
+        // The file library asserts some of its invariants; a damaged file must be an error here.
+        let opened = std::panic::catch_unwind(|| open_and_load(path, cache_bytes));
+        let (database, snapshot) = opened.unwrap_or_else(|_| {
+            Err(OpenError::Damaged { path: path.to_owned(), what: "its index is broken".into() })
+        })?;
+        let synced = Instant::now();
+        let reserved = snapshot.revision;
+        let mut disk = Self { database, durability, reserved, synced, dirty: false };
+        disk.reserve(snapshot.revision).map_err(|cause| open_error(path, cause))?;
+        Ok((disk, snapshot))
+    }
+
+    fn reserve(&mut self, revision: u64) -> Result<(), redb::Error> {
+        self.reserved = match self.durability {
+            Durability::Strict => revision,
+            Durability::Relaxed { .. } => revision + RESERVED_BLOCK,
+        };
+        let reserved = self.reserved;
+        self.transact(redb::Durability::Immediate, |transaction| {
+            let mut meta = transaction.open_table(META)?;
+            meta.insert("format", FORMAT)?;
+            meta.insert("reserved", reserved)?;
+            Ok(())
+        })
+    }
+
+    fn transact(
+        &mut self,
+        durability: redb::Durability,
+        fill: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<(), redb::Error> {
+        let mut transaction = self.database.begin_write()?;
+        transaction.set_durability(durability)?;
+        fill(&transaction)?;
+        transaction.commit()?;
+        if durability == redb::Durability::Immediate {
+            self.synced = Instant::now();
+            self.dirty = false;
+        } else {
+            self.dirty = true;
+        }
+        Ok(())
+    }
+
+    /// Writes one batch; durable on return unless the store is relaxed.
+    pub(crate) fn write<'a>(
+        &mut self,
+        records: impl Iterator<Item = Record<'a>>,
+        revision: u64,
+    ) -> Result<(), redb::Error> {
+        let durability = match self.durability {
+            Durability::Strict => redb::Durability::Immediate,
+            Durability::Relaxed { sync_every } if self.synced.elapsed() < sync_every => {
+                redb::Durability::None
+            }
+            Durability::Relaxed { .. } => redb::Durability::Immediate,
+        };
+        if matches!(self.durability, Durability::Relaxed { .. }) && revision >= self.reserved {
+            self.reserve(revision)?;
+        }
+        self.transact(durability, |transaction| {
+            let mut objects = transaction.open_table(OBJECTS)?;
+            for record in records {
+                match record {
+                    Record::Put(object) => {
+                        objects.insert(place(&object.key), encode(object).as_slice())?;
+                    }
+                    Record::Delete(key) => {
+                        objects.remove(place(key))?;
+                    }
+                }
+            }
+            let count = objects.len()?;
+            let mut meta = transaction.open_table(META)?;
+            meta.insert("revision", revision)?;
+            meta.insert("objects", count)?;
+            Ok(())
+        })
+    }
+
+    /// Makes everything written so far durable.
+    pub(crate) fn flush(&mut self) -> Result<(), redb::Error> {
+        if self.dirty {
+            self.transact(redb::Durability::Immediate, |_| Ok(()))?;
+        }
+        Ok(())
+    }
+
+    /// Time until unsynced writes should be made durable.
+    pub(crate) fn sync_due(&self) -> Option<Duration> {
+        match self.durability {
+            Durability::Relaxed { sync_every } if self.dirty => {
+                Some(sync_every.saturating_sub(self.synced.elapsed()))
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn close(mut self, revision: u64) {
+        self.durability = Durability::Strict;
+        if let Err(error) = self.reserve(revision) {
+            warn!(error = &error as &dyn std::error::Error, "store file was not closed cleanly");
+        }
+    }
+}
+
+fn place(key: &Key) -> (&str, &str, &str) {
+    (key.resource.as_str(), &key.namespace, &key.name)
+}
+
+fn encode(object: &Object) -> Vec<u8> {
+    let mut value = Vec::with_capacity(HEADER + object.bytes.len());
+    value.extend_from_slice(&object.revision.to_le_bytes());
+    value.extend_from_slice(&object.created.to_le_bytes());
+    value.extend_from_slice(&crc32fast::hash(&object.bytes).to_le_bytes());
+    value.extend_from_slice(&object.bytes);
+    value
+}
+
+fn decode(key: Key, value: &[u8]) -> Result<Object, String> {
+    let (header, bytes) =
+        value.split_at_checked(HEADER).ok_or_else(|| format!("`{key}` is cut short"))?;
+    let number = |at: usize| {
+        u64::from_le_bytes(header[at..at + 8].try_into().expect("the header is long enough"))
+    };
+    let crc = u32::from_le_bytes(header[16..20].try_into().expect("the header is long enough"));
+    if crc32fast::hash(bytes) != crc {
+        return Err(format!("the checksum of `{key}` does not match"));
+    }
+    Ok(Object::new(key, number(0), number(8), Bytes::copy_from_slice(bytes)))
+}
+
+fn open_error(path: &Path, cause: redb::Error) -> OpenError {
+    let path = path.to_owned();
+    match cause {
+        redb::Error::DatabaseAlreadyOpen => OpenError::InUse { path },
+        redb::Error::Corrupted(what) => OpenError::Damaged { path, what },
+        redb::Error::RepairAborted => {
+            OpenError::Damaged { path, what: "it cannot be repaired".into() }
+        }
+        redb::Error::Io(cause)
+            if matches!(
+                cause.kind(),
+                std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
+            ) =>
+        {
+            OpenError::Damaged { path, what: cause.to_string() }
+        }
+        cause => OpenError::Open { path, cause: Box::new(cause) },
+    }
+}
+
+fn open_and_load(path: &Path, cache_bytes: usize) -> Result<(Database, Snapshot), OpenError> {
+    let database = Database::builder()
+        .set_cache_size(cache_bytes)
+        .create(path)
+        .map_err(|cause| open_error(path, cause.into()))?;
+    let snapshot = load(&database).map_err(|problem| match problem {
+        Problem::File(cause) => open_error(path, *cause),
+        Problem::Damaged(what) => OpenError::Damaged { path: path.to_owned(), what },
+        Problem::Format(found) => OpenError::Format { path: path.to_owned(), found },
+    })?;
+    Ok((database, snapshot))
+}
+
+enum Problem {
+    File(Box<redb::Error>),
+    Damaged(String),
+    Format(u64),
+}
+
+impl<E: Into<redb::Error>> From<E> for Problem {
+    fn from(error: E) -> Self {
+        Self::File(Box::new(error.into()))
+    }
+}
+
+fn load(database: &Database) -> Result<Snapshot, Problem> {
+    let transaction = database.begin_read()?;
+    let meta = match transaction.open_table(META) {
+        Ok(meta) => meta,
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Snapshot::default()),
+        Err(cause) => return Err(cause.into()),
+    };
+    let number = |name| -> Result<Option<u64>, Problem> {
+        Ok(meta.get(name)?.map(|guard| guard.value()))
+    };
+    match number("format")? {
+        Some(FORMAT) => {}
+        found => return Err(Problem::Format(found.unwrap_or(0))),
+    }
+    let mut snapshot = Snapshot::default();
+    let mut count = 0_u64;
+    match transaction.open_table(OBJECTS) {
+        Ok(objects) => {
+            let mut resource = Resource::new("");
+            for entry in objects.iter()? {
+                let (place, value) = entry?;
+                let (kind, namespace, name) = place.value();
+                if resource.as_str() != kind {
+                    resource = Resource::new(kind);
+                }
+                let key = Key::new(resource.clone(), namespace, name);
+                let object = decode(key, value.value()).map_err(Problem::Damaged)?;
+                snapshot.put(Arc::new(object));
+                count += 1;
+            }
+        }
+        Err(redb::TableError::TableDoesNotExist(_)) => {}
+        Err(cause) => return Err(cause.into()),
+    }
+    let expected = number("objects")?.unwrap_or(0);
+    if expected != count {
+        return Err(Problem::Damaged(format!("it holds {count} objects instead of {expected}")));
+    }
+    let revision = number("revision")?.unwrap_or(0);
+    if snapshot.revision > revision {
+        return Err(Problem::Damaged(format!("an object is newer than revision {revision}")));
+    }
+    snapshot.revision = revision.max(number("reserved")?.unwrap_or(0));
+    Ok(snapshot)
+}

@@ -1,0 +1,1 @@
+//! Assembles store, API, controllers, scheduler and node into one in-process cluster.

@@ -1,0 +1,1 @@
+//! Runs git plumbing, serves smart HTTP.

@@ -1,0 +1,1 @@
+//! What state a Kubernetes object is in, and why.

@@ -1,0 +1,1 @@
+//! Packs, unpacks, stores OCI images.

@@ -1,0 +1,11 @@
+//! The one place that asks the machine for the time.
+//!
+//! Decisions never call it: they get the time as a value, so that a test can
+//! set it.
+
+use jiff::Timestamp;
+
+/// Returns the wall-clock time.
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}

@@ -1,0 +1,125 @@
+//! The one door to YAML: how the product reads and writes it.
+//!
+//! Our own files are read strictly; Kubernetes manifests are read the way
+//! kubectl reads them (`0644` is octal). Both have tight budgets, because the
+//! text may come from strangers.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The most bytes one YAML text may have.
+pub const BYTES_MAX: usize = 3 * 1024 * 1024;
+
+/// Why a YAML text could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum YamlError {
+    #[error("{origin} has {length} bytes, at most {BYTES_MAX} are read")]
+    TooLarge { origin: String, length: usize },
+    /// `what` carries the offending line with a caret where the parser knows it.
+    #[error("{origin}:{line}:{column}: {what}")]
+    At { origin: String, line: u64, column: u64, what: String },
+}
+
+impl YamlError {
+    /// Returns line and column, counted from one.
+    pub fn position(&self) -> Option<(u64, u64)> {
+        match self {
+            Self::TooLarge { .. } => None,
+            Self::At { line, column, .. } => Some((*line, *column)),
+        }
+    }
+}
+
+/// Why a value could not be written as YAML.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the value as YAML: {what}")]
+pub struct WriteError {
+    what: String,
+}
+
+fn options(octal: bool) -> serde_saphyr::Options {
+    let mut options = serde_saphyr::Options::default();
+    options.legacy_octal_numbers = octal;
+    options.strict_booleans = !octal;
+    options
+}
+
+fn check_size(origin: &str, text: &str) -> Result<(), YamlError> {
+    if text.len() > BYTES_MAX {
+        return Err(YamlError::TooLarge { origin: origin.to_owned(), length: text.len() });
+    }
+    Ok(())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used as the argument of map_err")]
+fn explain(origin: &str, error: serde_saphyr::Error) -> YamlError {
+    let (line, column) =
+        error.location().map_or((1, 1), |location| (location.line(), location.column()));
+    YamlError::At { origin: origin.to_owned(), line, column, what: error.to_string() }
+}
+
+/// Reads one of our own files; `origin` names it in errors.
+pub fn read<T: DeserializeOwned>(origin: &str, text: &str) -> Result<T, YamlError> {
+    check_size(origin, text)?;
+    #[expect(clippy::disallowed_methods, reason = "this module is the one door")]
+    serde_saphyr::from_str_with_options(text, options(false)).map_err(|error| explain(origin, error))
+}
+
+/// Reads Kubernetes manifests, one value for each document that is not empty.
+pub fn read_manifests(origin: &str, text: &str) -> Result<Vec<serde_json::Value>, YamlError> {
+    check_size(origin, text)?;
+    #[expect(clippy::disallowed_methods, reason = "this module is the one door")]
+    let documents: Vec<serde_json::Value> =
+        serde_saphyr::from_multiple_with_options(text, options(true)).map_err(|error| explain(origin, error))?;
+    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+}
+
+/// Writes a value so that every common reader reads back the same.
+pub fn write<T: Serialize>(value: &T) -> Result<String, WriteError> {
+    #[expect(clippy::disallowed_methods, reason = "this module is the one door")]
+    serde_saphyr::to_string(value).map_err(|error| WriteError { what: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn manifests_are_read_as_kubectl_reads_them() {
+        let text = "mode: 0644\non: yes\n---\n---\na: \"yes\"\n";
+        let documents = read_manifests("x.yaml", text).unwrap();
+        assert_eq!(documents[0]["mode"], json!(420));
+        assert_eq!(documents[1], json!({"a": "yes"}));
+    }
+
+    #[test]
+    fn ambiguous_strings_survive_a_round_trip() {
+        for text in ["yes", "no", "on", "y", "1e3", "0777", "2026-11-20", "=", "null", "~", "1_000", "", " x", "a: b", "a\nb\n"] {
+            let value = json!({ "value": text });
+            let written = write(&value).unwrap();
+            assert_eq!(read_manifests("x", &written).unwrap(), vec![value.clone()], "{written}");
+            assert_eq!(read::<serde_json::Value>("x", &written).unwrap(), value, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_its_place() {
+        let error = read::<crate::ServiceFile>("foreshore.yaml", "name: web\nowner: a\nplann: x\n").unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("foreshore.yaml:3:1: "), "{text}");
+        assert!(text.contains("plann"), "{text}");
+    }
+
+    #[test]
+    fn duplicate_keys_and_alias_bombs_are_refused() {
+        assert!(read::<serde_json::Value>("x", "a: 1\na: 2\n").is_err());
+        let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned();
+        for i in 1..12 {
+            let before = vec![format!("*a{}", i - 1); 9].join(",");
+            bomb.push_str(&format!("a{i}: &a{i} [{before}]\n"));
+        }
+        assert!(read::<serde_json::Value>("x", &bomb).is_err());
+    }
+}

@@ -1,0 +1,1 @@
+//! Serves the OCI distribution protocol from disk.

@@ -1,0 +1,1 @@
+//! Plan + variables -> manifests; template functions.

@@ -1,0 +1,1 @@
+//! Which node a pod should run on, and why none fits.

@@ -1,0 +1,1 @@
+//! Hosts the roles in one process: start order, health, shutdown.

@@ -1,0 +1,1 @@
+//! Namespaces, mounts, signals: the one crate with unsafe code.

@@ -1,0 +1,1 @@
+//! Clock, disk, network simulators, fixtures, cluster harness, redaction.
