@@ -81,7 +81,10 @@ pub struct ReleaseRequest {
 #[serde(tag = "result", rename_all = "kebab-case")]
 pub enum ReleaseAnswer {
     /// It is committed and durable.
-    Committed { commit: String, release: ReleaseFile },
+    Committed {
+        commit: String,
+        release: ReleaseFile,
+    },
     /// The environment already holds it.
     Unchanged { release: ReleaseFile },
     /// It waits for approval.

@@ -33,7 +33,13 @@ impl ArtifactId {
     pub fn from_parts(branch: &str, commit: &str, plan: &str) -> Self {
         let branch: String = branch
             .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' })
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') {
+                    c
+                } else {
+                    '_'
+                }
+            })
             .take(60)
             .collect();
         let branch = branch.trim_start_matches(['.', '-']);
@@ -53,8 +59,17 @@ impl FromStr for ArtifactId {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
         let starts = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let parts = text.rsplitn(3, '-').filter(|part| !part.is_empty()).count();
-        let valid = text.len() <= 128 && text.chars().all(allowed) && text.starts_with(starts) && parts == 3;
-        if valid { Ok(Self(text.to_owned())) } else { Err(ArtifactIdError { text: text.chars().take(140).collect() }) }
+        let valid = text.len() <= 128
+            && text.chars().all(allowed)
+            && text.starts_with(starts)
+            && parts == 3;
+        if valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ArtifactIdError {
+                text: text.chars().take(140).collect(),
+            })
+        }
     }
 }
 
@@ -154,7 +169,13 @@ mod tests {
 
     #[test]
     fn an_id_made_of_a_wild_branch_name_reads_back() {
-        for branch in ["main", "feature/Über cart", "-x", "v1.2.3", &"long/".repeat(40)] {
+        for branch in [
+            "main",
+            "feature/Über cart",
+            "-x",
+            "v1.2.3",
+            &"long/".repeat(40),
+        ] {
             let id = ArtifactId::from_parts(branch, "0123456789abcdef", "fedcba9876543210");
             assert_eq!(id.as_str().parse::<ArtifactId>().unwrap(), id, "{branch}");
             assert!(id.as_str().ends_with("-0123456789-fedcba9876"), "{id}");
@@ -163,7 +184,14 @@ mod tests {
 
     #[test]
     fn a_text_that_cannot_be_a_tag_is_no_id() {
-        for text in ["", "main", "main-0123", "a b-0-1", "../x-0-1", &format!("{}-0-1", "m".repeat(140))] {
+        for text in [
+            "",
+            "main",
+            "main-0123",
+            "a b-0-1",
+            "../x-0-1",
+            &format!("{}-0-1", "m".repeat(140)),
+        ] {
             assert!(text.parse::<ArtifactId>().is_err(), "{text}");
         }
     }

@@ -57,7 +57,13 @@ impl FromStr for Digest {
         let valid = hex.is_some_and(|hex| {
             hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
         });
-        if valid { Ok(Self(text.to_owned())) } else { Err(DigestError { text: text.chars().take(100).collect() }) }
+        if valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(DigestError {
+                text: text.chars().take(100).collect(),
+            })
+        }
     }
 }
 
@@ -88,12 +94,22 @@ mod tests {
     #[test]
     fn the_digest_of_nothing_is_the_published_one() {
         assert_eq!(Digest::of(b"").short(), "e3b0c44298fc");
-        assert_eq!(Digest::of(b"").to_string().parse::<Digest>().unwrap(), Digest::of(b""));
+        assert_eq!(
+            Digest::of(b"").to_string().parse::<Digest>().unwrap(),
+            Digest::of(b"")
+        );
     }
 
     #[test]
     fn other_algorithms_lengths_and_cases_are_refused() {
-        for text in ["", "sha256:", "sha512:00", "md5:e3b0", &"a".repeat(64), &format!("sha256:{}", "A".repeat(64))] {
+        for text in [
+            "",
+            "sha256:",
+            "sha512:00",
+            "md5:e3b0",
+            &"a".repeat(64),
+            &format!("sha256:{}", "A".repeat(64)),
+        ] {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }
     }

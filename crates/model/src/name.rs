@@ -14,12 +14,21 @@ pub enum NameError {
     #[error("{noun} is empty")]
     Empty { noun: &'static str },
     #[error("{noun} `{name}` has {length} bytes, at most {LABEL_BYTES_MAX} are allowed")]
-    TooLong { noun: &'static str, name: String, length: usize },
+    TooLong {
+        noun: &'static str,
+        name: String,
+        length: usize,
+    },
     #[error(
         "{noun} `{name}` is not a DNS label: `{found}` at position {position} is not allowed \
          (lower-case letters, digits and `-`, starting with a letter, ending with a letter or digit)"
     )]
-    NotALabel { noun: &'static str, name: String, found: char, position: usize },
+    NotALabel {
+        noun: &'static str,
+        name: String,
+        found: char,
+        position: usize,
+    },
 }
 
 fn check_label(noun: &'static str, name: &str) -> Result<(), NameError> {
@@ -37,11 +46,20 @@ fn check_label(noun: &'static str, name: &str) -> Result<(), NameError> {
         };
         if !allowed {
             let name = name.chars().take(LABEL_BYTES_MAX + 1).collect();
-            return Err(NameError::NotALabel { noun, name, found, position: position + 1 });
+            return Err(NameError::NotALabel {
+                noun,
+                name,
+                found,
+                position: position + 1,
+            });
         }
     }
     if name.len() > LABEL_BYTES_MAX {
-        return Err(NameError::TooLong { noun, name: name.to_owned(), length: name.len() });
+        return Err(NameError::TooLong {
+            noun,
+            name: name.to_owned(),
+            length: name.len(),
+        });
     }
     Ok(())
 }

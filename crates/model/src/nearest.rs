@@ -16,8 +16,14 @@ mod tests {
 
     #[test]
     fn a_slip_finds_its_name_and_a_stranger_none() {
-        assert_eq!(nearest("stagign", ["dev", "staging", "prod"]), Some("staging"));
-        assert_eq!(nearest("porduction", ["dev", "staging", "production"]), Some("production"));
+        assert_eq!(
+            nearest("stagign", ["dev", "staging", "prod"]),
+            Some("staging")
+        );
+        assert_eq!(
+            nearest("porduction", ["dev", "staging", "production"]),
+            Some("production")
+        );
         assert_eq!(nearest("xyz", ["dev", "staging", "prod"]), None);
         assert_eq!(nearest("dev", std::iter::empty()), None);
     }

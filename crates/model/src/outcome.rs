@@ -47,7 +47,10 @@ pub enum Phase {
 impl Phase {
     /// Whether the agent will say nothing more about this release by itself.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Healthy | Self::Failed | Self::Superseded | Self::Retired)
+        matches!(
+            self,
+            Self::Healthy | Self::Failed | Self::Superseded | Self::Retired
+        )
     }
 
     pub fn word(self) -> &'static str {

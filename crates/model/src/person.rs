@@ -16,7 +16,10 @@ pub struct Actor {
 
 impl Actor {
     pub fn new(name: impl Into<String>, email: impl Into<String>) -> Self {
-        Self { name: name.into(), email: email.into() }
+        Self {
+            name: name.into(),
+            email: email.into(),
+        }
     }
 
     /// The actor behind a decision that no person asked for, like an auto-release.

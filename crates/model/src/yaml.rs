@@ -17,7 +17,12 @@ pub enum YamlError {
     TooLarge { origin: String, length: usize },
     /// `what` carries the offending line with a caret where the parser knows it.
     #[error("{origin}:{line}:{column}: {what}")]
-    At { origin: String, line: u64, column: u64, what: String },
+    At {
+        origin: String,
+        line: u64,
+        column: u64,
+        what: String,
+    },
 }
 
 impl YamlError {
@@ -46,23 +51,36 @@ fn options(octal: bool) -> serde_saphyr::Options {
 
 fn check_size(origin: &str, text: &str) -> Result<(), YamlError> {
     if text.len() > BYTES_MAX {
-        return Err(YamlError::TooLarge { origin: origin.to_owned(), length: text.len() });
+        return Err(YamlError::TooLarge {
+            origin: origin.to_owned(),
+            length: text.len(),
+        });
     }
     Ok(())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as the argument of map_err")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "used as the argument of map_err"
+)]
 fn explain(origin: &str, error: serde_saphyr::Error) -> YamlError {
-    let (line, column) =
-        error.location().map_or((1, 1), |location| (location.line(), location.column()));
-    YamlError::At { origin: origin.to_owned(), line, column, what: error.to_string() }
+    let (line, column) = error
+        .location()
+        .map_or((1, 1), |location| (location.line(), location.column()));
+    YamlError::At {
+        origin: origin.to_owned(),
+        line,
+        column,
+        what: error.to_string(),
+    }
 }
 
 /// Reads one of our own files; `origin` names it in errors.
 pub fn read<T: DeserializeOwned>(origin: &str, text: &str) -> Result<T, YamlError> {
     check_size(origin, text)?;
     #[expect(clippy::disallowed_methods, reason = "this module is the one door")]
-    serde_saphyr::from_str_with_options(text, options(false)).map_err(|error| explain(origin, error))
+    serde_saphyr::from_str_with_options(text, options(false))
+        .map_err(|error| explain(origin, error))
 }
 
 /// Reads Kubernetes manifests, one value for each document that is not empty.
@@ -70,18 +88,26 @@ pub fn read_manifests(origin: &str, text: &str) -> Result<Vec<serde_json::Value>
     check_size(origin, text)?;
     #[expect(clippy::disallowed_methods, reason = "this module is the one door")]
     let documents: Vec<serde_json::Value> =
-        serde_saphyr::from_multiple_with_options(text, options(true)).map_err(|error| explain(origin, error))?;
-    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+        serde_saphyr::from_multiple_with_options(text, options(true))
+            .map_err(|error| explain(origin, error))?;
+    Ok(documents
+        .into_iter()
+        .filter(|document| !document.is_null())
+        .collect())
 }
 
 /// Writes a value so that every common reader reads back the same.
 pub fn write<T: Serialize>(value: &T) -> Result<String, WriteError> {
     #[expect(clippy::disallowed_methods, reason = "this module is the one door")]
-    serde_saphyr::to_string(value).map_err(|error| WriteError { what: error.to_string() })
+    serde_saphyr::to_string(value).map_err(|error| WriteError {
+        what: error.to_string(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use serde_json::json;
 
     use super::*;
@@ -96,17 +122,42 @@ mod tests {
 
     #[test]
     fn ambiguous_strings_survive_a_round_trip() {
-        for text in ["yes", "no", "on", "y", "1e3", "0777", "2026-11-20", "=", "null", "~", "1_000", "", " x", "a: b", "a\nb\n"] {
+        for text in [
+            "yes",
+            "no",
+            "on",
+            "y",
+            "1e3",
+            "0777",
+            "2026-11-20",
+            "=",
+            "null",
+            "~",
+            "1_000",
+            "",
+            " x",
+            "a: b",
+            "a\nb\n",
+        ] {
             let value = json!({ "value": text });
             let written = write(&value).unwrap();
-            assert_eq!(read_manifests("x", &written).unwrap(), vec![value.clone()], "{written}");
-            assert_eq!(read::<serde_json::Value>("x", &written).unwrap(), value, "{written}");
+            assert_eq!(
+                read_manifests("x", &written).unwrap(),
+                vec![value.clone()],
+                "{written}"
+            );
+            assert_eq!(
+                read::<serde_json::Value>("x", &written).unwrap(),
+                value,
+                "{written}"
+            );
         }
     }
 
     #[test]
     fn a_mistake_is_told_with_its_place() {
-        let error = read::<crate::ServiceFile>("foreshore.yaml", "name: web\nowner: a\nplann: x\n").unwrap_err();
+        let error = read::<crate::ServiceFile>("foreshore.yaml", "name: web\nowner: a\nplann: x\n")
+            .unwrap_err();
         let text = error.to_string();
         assert!(text.starts_with("foreshore.yaml:3:1: "), "{text}");
         assert!(text.contains("plann"), "{text}");
@@ -118,7 +169,7 @@ mod tests {
         let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned();
         for i in 1..12 {
             let before = vec![format!("*a{}", i - 1); 9].join(",");
-            bomb.push_str(&format!("a{i}: &a{i} [{before}]\n"));
+            writeln!(bomb, "a{i}: &a{i} [{before}]").unwrap();
         }
         assert!(read::<serde_json::Value>("x", &bomb).is_err());
     }
