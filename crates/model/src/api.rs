@@ -9,7 +9,7 @@ use crate::artifact::ArtifactId;
 use crate::config::{Hold, Request};
 use crate::digest::Digest;
 use crate::name::{EnvironmentName, ServiceName};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Phase};
 use crate::person::Actor;
 use crate::release::ReleaseFile;
 
@@ -120,9 +120,31 @@ pub struct ServiceStatus {
     pub outcomes: Vec<Outcome>,
 }
 
+impl ServiceStatus {
+    /// The word for the worst of all sites; `waiting` until an agent has reported this release.
+    pub fn health(&self) -> &'static str {
+        let badness = |phase: Phase| match phase {
+            Phase::Failed => 5,
+            Phase::Degraded => 4,
+            Phase::Applying | Phase::Progressing => 3,
+            Phase::Superseded => 2,
+            Phase::Retired => 1,
+            Phase::Healthy => 0,
+        };
+        self.outcomes
+            .iter()
+            .filter(|outcome| outcome.sequence == self.release.sequence)
+            .map(|outcome| outcome.phase)
+            .max_by_key(|phase| badness(*phase))
+            .map_or("waiting", Phase::word)
+    }
+}
+
 /// `GET /api/v1/status`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
+    /// Changes with every change of what is below; `?after=<version>` waits for that.
+    pub version: String,
     /// Tip of the config repository.
     pub commit: String,
     pub services: Vec<ServiceStatus>,
@@ -150,4 +172,69 @@ pub struct ArtifactSummary {
     pub author: String,
     pub message: String,
     pub arrived_at: Timestamp,
+}
+
+/// `POST /api/v1/arrivals`: the artifact is in the registry, let policies act on it now.
+///
+/// The server also notices arrivals by itself; asking makes the answer certain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArrivalRequest {
+    pub service: ServiceName,
+    pub digest: Digest,
+}
+
+/// What policies made of an arrival.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArrivalAnswer {
+    pub released: Vec<ReleaseFile>,
+    /// Environments that automation left alone, and why.
+    pub withheld: Vec<Withheld>,
+}
+
+/// Why automation did not act.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withheld {
+    pub environment: EnvironmentName,
+    pub reason: String,
+}
+
+/// `POST /api/v1/tokens`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRequest {
+    pub name: String,
+    /// The one service whose images and artifacts it may push.
+    pub push: ServiceName,
+}
+
+/// The only moment at which a token is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenAnswer {
+    pub name: String,
+    pub token: String,
+}
+
+/// `DELETE /api/v1/tokens/<name>`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokeAnswer {
+    pub revoked: usize,
+}
+
+/// `GET /api/v1/tip?after=<commit>&timeout=<seconds>`: answers when the tip is another, or the time is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tip {
+    pub commit: String,
+}
+
+/// One release as the history of a service shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    pub commit: String,
+    pub at: Timestamp,
+    pub actor: String,
+    pub subject: String,
+    pub reason: String,
+    pub sequence: u64,
+    pub artifact_id: ArtifactId,
 }
