@@ -4,6 +4,18 @@
 //! rest are thin, typed wrappers over what the kernel offers and the standard
 //! library does not. Nothing here knows about pods or Kubernetes.
 
+pub mod credentials;
+mod disk;
 mod ground;
+mod hooks;
+mod limits;
+pub mod mount;
+mod process;
 
+pub use disk::{sync_directory, sync_filesystem};
 pub use ground::{Ground, GroundError};
+pub use hooks::{before_exec, close_inherited, detach, die_with_parent};
+pub use limits::{forbid_core_files, raise_open_files};
+pub use process::{
+    Identity, Process, Signal, become_subreaper, children, new_session, signal_child, start_time,
+};
