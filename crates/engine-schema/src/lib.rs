@@ -1,1 +1,31 @@
-//! Generated tables: kinds, fields, list keys, defaults, columns, protobuf numbers.
+//! Generated tables of one Kubernetes minor: kinds, fields, list keys,
+//! defaults, columns, protobuf numbers, and the pure functions that read
+//! objects through them. Objects are `serde_json::Value`.
+//!
+//! A new built-in kind is a line in the generator's list plus, where the real
+//! server computes something, a hook beside the defaults or the table. Nothing here
+//! knows requests, storage or time; the tables come from `data/`, which
+//! `foreshore-engine-schema-generate` writes from a real API server's documents.
+
+mod conform;
+mod fields;
+pub mod json;
+mod load;
+pub mod openapi;
+mod quantity;
+mod resource;
+mod schema;
+mod types;
+mod violation;
+
+pub use conform::conform;
+pub use fields::{Report, TypeMismatch, check_fields};
+pub use json::{DuplicateKey, Limits, ParseError, parse_json, parse_json_with};
+pub use quantity::{Quantity, QuantityError};
+pub use resource::{Column, GroupVersion, GroupVersionKind, Resource, Subresource, Support};
+pub use schema::Schema;
+pub use types::{
+    Field, ListKey, ListKind, ListType, MapType, PatchStrategy, Presence, Scalar, Shape,
+    StructType, Type, TypeId, TypeRef, Types,
+};
+pub use violation::{Reason, Violation, check_required};

@@ -1,0 +1,332 @@
+//! What the real server's decoder says about an object: fields it does not know
+//! and values of the wrong JSON type, in its own words.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use crate::quantity::Quantity;
+use crate::types::{Field, Scalar, Shape, TypeRef};
+
+/// The decoder's findings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Paths of fields the type does not have, for example `spec.template.spec.containers[0].foo`.
+    pub unknown: Vec<String>,
+    /// The first value that does not fit; such an object cannot be used at all.
+    pub mismatch: Option<TypeMismatch>,
+}
+
+impl Report {
+    /// `unknown field "spec.foo"`, one for each.
+    pub fn unknown_messages(&self) -> impl Iterator<Item = String> {
+        self.unknown
+            .iter()
+            .map(|path| format!("unknown field {path:?}"))
+    }
+}
+
+/// A value whose JSON type the field cannot hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypeMismatch {
+    message: String,
+}
+
+impl fmt::Display for TypeMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Checks an object against its type. Unknown fields are a matter of the
+/// request's field validation; a mismatch is always fatal.
+pub fn check_fields(type_ref: TypeRef<'_>, object: &Value) -> Report {
+    let mut checker = Checker {
+        report: Report::default(),
+    };
+    checker.value(type_ref, object, &Place::default());
+    checker.report
+}
+
+struct Checker {
+    report: Report,
+}
+
+/// Where a value is, in the two spellings the messages use.
+#[derive(Default, Clone)]
+struct Place<'a> {
+    /// With list positions.
+    path: String,
+    /// Without.
+    fields: String,
+    /// Innermost Go struct.
+    owner: &'a str,
+    go_name: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    fn field(&self, owner: &'a str, name: &str, field: Option<&'a Field>) -> Self {
+        let join = |base: &str| {
+            if base.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{base}.{name}")
+            }
+        };
+        Self {
+            path: join(&self.path),
+            fields: join(&self.fields),
+            owner,
+            go_name: field.and_then(|field| field.go_name.as_deref()),
+        }
+    }
+
+    fn key(&self, key: &str) -> Self {
+        let path = if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        };
+        Self {
+            path,
+            fields: self.fields.clone(),
+            owner: self.owner,
+            go_name: None,
+        }
+    }
+
+    fn index(&self, index: usize) -> Self {
+        Self {
+            path: format!("{}[{index}]", self.path),
+            fields: self.fields.clone(),
+            owner: self.owner,
+            go_name: None,
+        }
+    }
+}
+
+impl Checker {
+    fn value<'a>(&mut self, type_ref: TypeRef<'a>, value: &Value, place: &Place<'a>) {
+        if value.is_null() {
+            return;
+        }
+        match (type_ref.shape(), value) {
+            (Shape::Scalar(scalar), _) => self.scalar(scalar, value, place),
+            (Shape::Struct { definition, .. }, Value::Object(entries)) => {
+                for (name, entry) in entries {
+                    let field = definition.field(name);
+                    let inner = place.field(definition.short_name(), name, field);
+                    match field {
+                        Some(field) => self.value(type_ref.field_type(field), entry, &inner),
+                        None => self.report.unknown.push(inner.path),
+                    }
+                }
+            }
+            (Shape::Map { value: element, .. }, Value::Object(entries)) => {
+                for (key, entry) in entries {
+                    self.value(element, entry, &place.key(key));
+                }
+            }
+            (Shape::List { element, .. }, Value::Array(items)) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.value(element, item, &place.index(index));
+                }
+            }
+            _ => self.mismatch(value, place, &go_type(type_ref, place.go_name)),
+        }
+    }
+
+    fn scalar(&mut self, scalar: Scalar, value: &Value, place: &Place<'_>) {
+        let fits = match scalar {
+            Scalar::String => value.is_string(),
+            Scalar::Bool => value.is_boolean(),
+            Scalar::Int32 => value
+                .as_i64()
+                .is_some_and(|number| i32::try_from(number).is_ok()),
+            Scalar::Int64 => value.is_i64(),
+            Scalar::Number => value.is_number(),
+            Scalar::IntOrString => {
+                value.is_string()
+                    || value
+                        .as_i64()
+                        .is_some_and(|number| i32::try_from(number).is_ok())
+            }
+            Scalar::Any => true,
+            Scalar::Quantity => return self.quantity(value),
+            Scalar::Time | Scalar::MicroTime => return self.time(value, place),
+            Scalar::Bytes => match value.as_str().map(|text| STANDARD.decode(text)) {
+                Some(Err(_)) => return self.fail("illegal base64 data".to_owned()),
+                decoded => decoded.is_some(),
+            },
+        };
+        if !fits {
+            let name = place.go_name.unwrap_or(scalar_name(scalar)).to_owned();
+            self.mismatch(value, place, &name);
+        }
+    }
+
+    fn quantity(&mut self, value: &Value) {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        if let Err(error) = Quantity::parse(&text) {
+            self.fail(error.to_string());
+        }
+    }
+
+    fn time(&mut self, value: &Value, place: &Place<'_>) {
+        let Some(text) = value.as_str() else {
+            return self.mismatch(value, place, "string");
+        };
+        if text.parse::<jiff::Timestamp>().is_err() {
+            let first: String = text.chars().take(40).collect();
+            self.fail(format!("parsing time {first:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {first:?} as \"2006\""));
+        }
+    }
+
+    fn mismatch(&mut self, value: &Value, place: &Place<'_>, go_type: &str) {
+        let word = match value {
+            Value::Bool(_) => "bool".to_owned(),
+            // A number that is whole but too large, or not whole, is quoted.
+            Value::Number(number) if go_type.starts_with("int") => format!("number {number}"),
+            Value::Number(_) => "number".to_owned(),
+            Value::String(_) => "string".to_owned(),
+            Value::Array(_) => "array".to_owned(),
+            Value::Object(_) | Value::Null => "object".to_owned(),
+        };
+        if place.owner.is_empty() {
+            self.fail(format!(
+                "json: cannot unmarshal {word} into Go value of type {go_type}"
+            ));
+        } else {
+            self.fail(format!(
+                "json: cannot unmarshal {word} into Go struct field {}.{} of type {go_type}",
+                place.owner, place.fields
+            ));
+        }
+    }
+
+    fn fail(&mut self, message: String) {
+        self.report.mismatch.get_or_insert(TypeMismatch { message });
+    }
+}
+
+fn scalar_name(scalar: Scalar) -> &'static str {
+    match scalar {
+        Scalar::String => "string",
+        Scalar::Bool => "bool",
+        Scalar::Int32 | Scalar::IntOrString => "int32",
+        Scalar::Int64 => "int64",
+        Scalar::Number => "float64",
+        Scalar::Quantity => "resource.Quantity",
+        Scalar::Time => "v1.Time",
+        Scalar::MicroTime => "v1.MicroTime",
+        Scalar::Bytes => "[]uint8",
+        Scalar::Any => "interface {}",
+    }
+}
+
+/// The Go spelling of a type, as error messages print it.
+fn go_type(type_ref: TypeRef<'_>, name: Option<&str>) -> String {
+    if let Some(name) = name {
+        return name.to_owned();
+    }
+    match type_ref.shape() {
+        Shape::Scalar(scalar) => scalar_name(scalar).to_owned(),
+        Shape::Struct { definition, .. } => {
+            let mut parts = definition.name.rsplit('.');
+            let (name, package) = (
+                parts.next().unwrap_or_default(),
+                parts.next().unwrap_or_default(),
+            );
+            format!("{package}.{name}")
+        }
+        Shape::Map { value, .. } => format!("map[string]{}", go_type(value, None)),
+        Shape::List { element, .. } => format!("[]{}", go_type(element, None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Schema;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check(object: &Value, unknown: &[&str], mismatch: Option<&str>) {
+        let type_ref = Schema::builtin().kind("apps", "v1", "Deployment").unwrap();
+        let report = check_fields(type_ref, object);
+        assert_eq!(report.unknown, unknown);
+        assert_eq!(
+            report.mismatch.map(|found| found.to_string()).as_deref(),
+            mismatch
+        );
+    }
+
+    #[test]
+    fn unknown_fields_are_named_with_list_positions() {
+        check(
+            &json!({"spec": {"foo": 1, "template": {"spec": {"containers": [{"name": "a", "foo": {"bar": 1}}]}}}}),
+            &["spec.foo", "spec.template.spec.containers[0].foo"],
+            None,
+        );
+    }
+
+    #[test]
+    fn field_names_are_case_sensitive() {
+        check(&json!({"Spec": {}}), &["Spec"], None);
+    }
+
+    #[test]
+    fn wrong_types_are_worded_as_the_real_server_words_them() {
+        check(
+            &json!({"spec": {"replicas": "x"}}),
+            &[],
+            Some(
+                "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32",
+            ),
+        );
+        check(
+            &json!({"spec": {"replicas": 1.5}}),
+            &[],
+            Some(
+                "json: cannot unmarshal number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32",
+            ),
+        );
+        check(
+            &json!({"metadata": {"labels": []}}),
+            &[],
+            Some(
+                "json: cannot unmarshal array into Go struct field ObjectMeta.metadata.labels of type map[string]string",
+            ),
+        );
+        check(
+            &json!({"spec": {"template": {"spec": {"containers": [{"image": 1}]}}}}),
+            &[],
+            Some(
+                "json: cannot unmarshal number into Go struct field Container.spec.template.spec.containers.image of type string",
+            ),
+        );
+    }
+
+    #[test]
+    fn quantities_and_times_are_parsed() {
+        let limits = |cpu: &str| json!({"spec": {"template": {"spec": {"containers": [{"resources": {"limits": {"cpu": cpu}}}]}}}});
+        check(&limits("100m"), &[], None);
+        check(
+            &limits("abc"),
+            &[],
+            Some(
+                "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+            ),
+        );
+        check(
+            &json!({"metadata": {"creationTimestamp": "x"}}),
+            &[],
+            Some(r#"parsing time "x" as "2006-01-02T15:04:05Z07:00": cannot parse "x" as "2006""#),
+        );
+    }
+}
