@@ -26,7 +26,10 @@ where
     K: Resource + Metadata<Ty = ObjectMeta> + Serialize + Clone,
 {
     let owner_is_deleted = owner.metadata().deletion_timestamp.is_some();
-    let mut claimed = Claimed { objects: Vec::new(), changes: Vec::new() };
+    let mut claimed = Claimed {
+        objects: Vec::new(),
+        changes: Vec::new(),
+    };
     let mut confirmed = false;
     for candidate in candidates {
         let meta = candidate.metadata();
@@ -49,7 +52,10 @@ where
                 if !confirmed {
                     confirmed = true;
                     let target = Target::of(owner);
-                    claimed.changes.push(Change::ConfirmLive { target, uid: uid(owner).to_owned() });
+                    claimed.changes.push(Change::ConfirmLive {
+                        target,
+                        uid: uid(owner).to_owned(),
+                    });
                 }
                 claimed.changes.extend(adopt(owner, candidate.as_ref()));
                 claimed.objects.push(Arc::clone(candidate));
@@ -79,7 +85,10 @@ where
     K: Resource + Metadata<Ty = ObjectMeta> + Serialize + Clone,
 {
     let mut released = object.clone();
-    let owners = released.metadata_mut().owner_references.get_or_insert_default();
+    let owners = released
+        .metadata_mut()
+        .owner_references
+        .get_or_insert_default();
     owners.retain(|reference| reference.uid != uid(owner));
     if owners.is_empty() {
         released.metadata_mut().owner_references = None;

@@ -5,7 +5,10 @@ use k8s_openapi::{Metadata, Resource};
 
 /// Returns the owner that controls the object, if any.
 pub fn controller_of(meta: &ObjectMeta) -> Option<&OwnerReference> {
-    meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
+    meta.owner_references
+        .iter()
+        .flatten()
+        .find(|owner| owner.controller == Some(true))
 }
 
 /// Returns the reference by which `owner` controls its dependents.

@@ -5,7 +5,10 @@ use k8s_openapi::api::core::v1::{Pod, PodCondition};
 
 /// The phase as the node reported it; a pod nobody reported on is pending.
 pub(crate) fn phase(pod: &Pod) -> &str {
-    pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending")
+    pod.status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref())
+        .unwrap_or("Pending")
 }
 
 /// Tells whether the pod ended for good.
@@ -19,7 +22,12 @@ pub fn is_active(pod: &Pod) -> bool {
 }
 
 pub(crate) fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
-    pod.status.as_ref()?.conditions.iter().flatten().find(|condition| condition.type_ == kind)
+    pod.status
+        .as_ref()?
+        .conditions
+        .iter()
+        .flatten()
+        .find(|condition| condition.type_ == kind)
 }
 
 /// Tells whether the pod's `Ready` condition holds.
@@ -43,8 +51,11 @@ pub(crate) fn available_at(pod: &Pod, min_ready_seconds: i32) -> Option<Timestam
     if min_ready_seconds == 0 {
         return Some(Timestamp::MIN);
     }
-    ready_since(pod)
-        .and_then(|since| since.checked_add(jiff::SignedDuration::from_secs(min_ready_seconds.into())).ok())
+    ready_since(pod).and_then(|since| {
+        since
+            .checked_add(jiff::SignedDuration::from_secs(min_ready_seconds.into()))
+            .ok()
+    })
 }
 
 /// The highest restart count among the containers.

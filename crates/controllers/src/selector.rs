@@ -11,7 +11,10 @@ type Labels = BTreeMap<String, String>;
 /// An unknown operator matches nothing: the API refuses it, so one that gets
 /// here must not select by accident.
 pub fn matches(selector: &LabelSelector, labels: Option<&Labels>) -> bool {
-    selector.match_labels.as_ref().is_none_or(|wanted| matches_map(wanted, labels))
+    selector
+        .match_labels
+        .as_ref()
+        .is_none_or(|wanted| matches_map(wanted, labels))
         && selector
             .match_expressions
             .iter()
@@ -21,13 +24,21 @@ pub fn matches(selector: &LabelSelector, labels: Option<&Labels>) -> bool {
 
 /// Tells whether `labels` contain every pair of `wanted`.
 pub fn matches_map(wanted: &Labels, labels: Option<&Labels>) -> bool {
-    wanted.iter().all(|(key, value)| get(labels, key) == Some(value))
+    wanted
+        .iter()
+        .all(|(key, value)| get(labels, key) == Some(value))
 }
 
 /// Tells whether the selector asks for nothing, and so selects everything.
 pub(crate) fn is_empty(selector: &LabelSelector) -> bool {
-    selector.match_labels.as_ref().is_none_or(BTreeMap::is_empty)
-        && selector.match_expressions.as_ref().is_none_or(Vec::is_empty)
+    selector
+        .match_labels
+        .as_ref()
+        .is_none_or(BTreeMap::is_empty)
+        && selector
+            .match_expressions
+            .as_ref()
+            .is_none_or(Vec::is_empty)
 }
 
 fn satisfied(requirement: &LabelSelectorRequirement, labels: Option<&Labels>) -> bool {
@@ -61,7 +72,11 @@ mod tests {
             }]),
             match_labels: None,
         };
-        assert_eq!(matches(&selector, Some(&labels)), expected, "app {operator} {values:?}");
+        assert_eq!(
+            matches(&selector, Some(&labels)),
+            expected,
+            "app {operator} {values:?}"
+        );
     }
 
     #[test]

@@ -35,13 +35,20 @@ pub fn decide(inputs: Inputs<'_>) -> Vec<Change> {
     };
     let mut changes = Vec::new();
     if inputs.account.is_none() {
-        let account = ServiceAccount { metadata: metadata(DEFAULT_ACCOUNT), ..ServiceAccount::default() };
+        let account = ServiceAccount {
+            metadata: metadata(DEFAULT_ACCOUNT),
+            ..ServiceAccount::default()
+        };
         changes.push(Change::create(&account, None));
     }
     let data = BTreeMap::from([("ca.crt".to_owned(), inputs.certificate_authority.to_owned())]);
     match inputs.root_ca {
         None => {
-            let bundle = ConfigMap { metadata: metadata(ROOT_CA), data: Some(data), ..ConfigMap::default() };
+            let bundle = ConfigMap {
+                metadata: metadata(ROOT_CA),
+                data: Some(data),
+                ..ConfigMap::default()
+            };
             changes.push(Change::create(&bundle, None));
         }
         Some(existing) => {
@@ -59,7 +66,10 @@ mod tests {
 
     fn namespace() -> Namespace {
         Namespace {
-            metadata: ObjectMeta { name: Some("dev".to_owned()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some("dev".to_owned()),
+                ..ObjectMeta::default()
+            },
             ..Namespace::default()
         }
     }
@@ -95,9 +105,15 @@ mod tests {
     #[test]
     fn a_namespace_being_deleted_gets_nothing() {
         let mut namespace = namespace();
-        namespace.metadata.deletion_timestamp =
-            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH));
-        let inputs = Inputs { namespace: &namespace, account: None, root_ca: None, certificate_authority: "" };
+        namespace.metadata.deletion_timestamp = Some(
+            k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH),
+        );
+        let inputs = Inputs {
+            namespace: &namespace,
+            account: None,
+            root_ca: None,
+            certificate_authority: "",
+        };
         assert_eq!(decide(inputs), Vec::new());
     }
 }
