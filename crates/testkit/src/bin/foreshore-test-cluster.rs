@@ -1,0 +1,81 @@
+//! A cluster for a person to play with, or for a run of tests to share.
+//!
+//! `cargo xtask cluster` starts it. It prints the line to paste into a shell
+//! and runs until it is told to stop.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, ValueEnum};
+use foreshore_testkit::{
+    cluster::{Cluster, Kind, Options},
+    environment,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Run a cluster in the foreground until SIGTERM or Ctrl-C
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Which Kubernetes API to run
+    ground: Which,
+
+    /// Pretend to run pods on this many nodes
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    simulated_nodes: usize,
+
+    /// Keep data in this folder instead of a temporary one
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    /// Verbosity of the logs of the real control plane
+    #[arg(long, value_name = "LEVEL", default_value_t = 0)]
+    verbosity: u8,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Which {
+    Engine,
+    Real,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            environment::say(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let kind = match arguments.ground {
+        Which::Engine => Kind::Engine,
+        Which::Real => Kind::Real,
+    };
+    let options = Options {
+        simulated_nodes: arguments.simulated_nodes,
+        data: arguments.data,
+        verbosity: arguments.verbosity,
+        ..Options::default()
+    };
+    let cluster = tokio::select! {
+        cluster = Cluster::start(kind, options) => cluster?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    announce(&cluster);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the line is this program's answer")]
+fn announce(cluster: &Cluster) {
+    println!("export KUBECONFIG={}", cluster.kubeconfig().display());
+}

@@ -1,0 +1,216 @@
+//! A running Kubernetes API for a test: the real one or the embedded engine.
+//!
+//! Either way a test gets a kubeconfig and a client and need not know which
+//! ground it stands on. Everything is stopped by process id when the
+//! [`Cluster`] is dropped, and by the kernel if the test is killed.
+
+mod engine;
+mod forward;
+mod kubeconfig;
+mod leftovers;
+mod pki;
+mod real;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use foreshore_sys::Ground;
+use kube::Client;
+
+pub use kubeconfig::{client, install_crypto};
+
+use crate::TempDir;
+
+/// Which implementation of the Kubernetes API answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// kube-apiserver, etcd, kube-controller-manager and kube-scheduler.
+    Real,
+    /// Our own, `foreshore engine serve`.
+    Engine,
+}
+
+/// What of the control plane is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Components {
+    /// The API alone: objects stay as they are written.
+    ApiOnly,
+    #[default]
+    All,
+}
+
+/// How a cluster is started.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Parts to start; the engine always starts all.
+    pub components: Components,
+    /// Whether etcd waits for the disk. Tests that do not cut the power need not.
+    pub fsync: bool,
+    /// Where data is kept; a temporary folder if not given.
+    pub data: Option<PathBuf>,
+    /// Nodes whose pods are only pretended.
+    pub simulated_nodes: usize,
+    /// `--v` of the Go programs.
+    pub verbosity: u8,
+}
+
+/// A running cluster; dropping it stops everything.
+///
+/// Fields are dropped in this order: programs first, then what they stand on.
+#[derive(Debug)]
+pub struct Cluster {
+    kind: Kind,
+    kubeconfig: PathBuf,
+    node_kubeconfig: PathBuf,
+    backing: Backing,
+}
+
+#[derive(Debug)]
+enum Backing {
+    Real(real::ControlPlane),
+    Engine(engine::Engine),
+    /// Somebody else's: the run that started the tests stops it.
+    Shared,
+}
+
+impl Cluster {
+    /// Starts a real control plane of its own and waits until it is ready.
+    pub async fn real(options: Options) -> Result<Self> {
+        install_crypto();
+        let control_plane = real::ControlPlane::start(&options).await?;
+        Ok(Self {
+            kind: Kind::Real,
+            kubeconfig: control_plane.kubeconfig.clone(),
+            node_kubeconfig: control_plane.node_kubeconfig.clone(),
+            backing: Backing::Real(control_plane),
+        })
+    }
+
+    /// Starts an embedded engine of its own and waits until it is ready.
+    pub async fn engine(options: Options) -> Result<Self> {
+        install_crypto();
+        let engine = engine::Engine::start(&options).await?;
+        Ok(Self {
+            kind: Kind::Engine,
+            kubeconfig: engine.kubeconfig.clone(),
+            node_kubeconfig: engine.kubeconfig.clone(),
+            backing: Backing::Engine(engine),
+        })
+    }
+
+    /// Starts a cluster of the given kind.
+    pub async fn start(kind: Kind, options: Options) -> Result<Self> {
+        match kind {
+            Kind::Real => Self::real(options).await,
+            Kind::Engine => Self::engine(options).await,
+        }
+    }
+
+    /// The cluster that this run of the tests shares, or else a fresh one.
+    ///
+    /// Use a namespace of your own in it, and touch nothing else. `cargo xtask
+    /// test` names it in `FORESHORE_REAL_KUBECONFIG` and
+    /// `FORESHORE_ENGINE_KUBECONFIG`.
+    pub async fn shared(kind: Kind) -> Result<Self> {
+        let variable = match kind {
+            Kind::Real => "FORESHORE_REAL_KUBECONFIG",
+            Kind::Engine => "FORESHORE_ENGINE_KUBECONFIG",
+        };
+        let Some(path) = crate::environment::value(variable) else {
+            return Self::start(kind, Options::default()).await;
+        };
+        install_crypto();
+        let kubeconfig = PathBuf::from(path);
+        Ok(Self {
+            kind,
+            node_kubeconfig: kubeconfig.with_file_name(NODE_KUBECONFIG),
+            kubeconfig,
+            backing: Backing::Shared,
+        })
+    }
+
+    /// Which implementation answers.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Kubeconfig of an administrator, usable from the host.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// Kubeconfig of an administrator, usable inside the ground.
+    pub fn node_kubeconfig(&self) -> &Path {
+        &self.node_kubeconfig
+    }
+
+    /// A client for the calling runtime; make one per test.
+    pub async fn client(&self) -> Result<Client> {
+        client(&self.kubeconfig).await
+    }
+
+    /// The network namespace it runs in, unless it is somebody else's.
+    pub fn ground(&self) -> Option<&Ground> {
+        match &self.backing {
+            Backing::Real(control_plane) => Some(control_plane.ground()),
+            Backing::Engine(engine) => engine.ground(),
+            Backing::Shared => None,
+        }
+    }
+
+    /// Fails with the end of its log if a program has ended.
+    pub fn must_run(&mut self) -> Result<()> {
+        match &mut self.backing {
+            Backing::Real(control_plane) => control_plane.must_run(),
+            Backing::Engine(engine) => engine.must_run(),
+            Backing::Shared => Ok(()),
+        }
+    }
+
+    /// Runs `kubectl` against it and returns what it printed.
+    pub async fn kubectl(&self, arguments: &[&str]) -> Result<std::process::Output> {
+        let program = crate::environment::oracle("kubectl")?;
+        tokio::process::Command::new(&program)
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .args(arguments)
+            .kill_on_drop(true)
+            .output()
+            .await
+            .with_context(|| format!("cannot run `{}`", program.display()))
+    }
+}
+
+/// Name of the kubeconfig for inside the ground, beside the one for outside.
+const NODE_KUBECONFIG: &str = "node.kubeconfig";
+
+/// The folder a cluster keeps its files in.
+#[derive(Debug)]
+enum Data {
+    Temporary(TempDir),
+    Given(PathBuf),
+}
+
+impl Data {
+    fn new(options: &Options, name: &str) -> Result<Self> {
+        match &options.data {
+            None => Ok(Self::Temporary(TempDir::new(name)?)),
+            Some(path) => {
+                std::fs::create_dir_all(path)
+                    .with_context(|| format!("cannot make folder `{}`", path.display()))?;
+                Ok(Self::Given(path.clone()))
+            }
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(folder) => folder.path(),
+            Self::Given(path) => path,
+        }
+    }
+
+    fn join(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+}
