@@ -12,6 +12,7 @@ pub mod name;
 pub mod nearest;
 pub mod outcome;
 pub mod person;
+pub mod plan;
 pub mod release;
 pub mod service;
 pub mod yaml;
@@ -24,5 +25,6 @@ pub use name::{EnvironmentName, NameError, NodeName, PolicyName, ServiceName, Si
 pub use nearest::nearest;
 pub use outcome::{Outcome, Phase};
 pub use person::Actor;
+pub use plan::{Plan, PlanFile};
 pub use release::{Intent, ReleaseFile, Verdict};
 pub use service::ServiceFile;
