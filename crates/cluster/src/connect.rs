@@ -1,0 +1,99 @@
+//! From a kubeconfig file to a client.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Client, Config};
+
+/// A connection on which nothing arrives for this long is dead. Watches end
+/// before it by themselves (see `watch`), so only a silent peer reaches it.
+const READ_TIMEOUT: Duration = Duration::from_secs(150);
+/// How long a TCP and TLS handshake may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why no client could be made from a kubeconfig.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("cannot read kubeconfig `{path}`")]
+    Read {
+        path: PathBuf,
+        #[source]
+        cause: Box<KubeconfigError>,
+    },
+    #[error("kubeconfig `{path}` has no context `{context}` (it has: {present})")]
+    UnknownContext {
+        path: PathBuf,
+        context: String,
+        present: String,
+    },
+    #[error("kubeconfig `{path}` names no current context")]
+    NoContext { path: PathBuf },
+    #[error("cannot use context `{context}` of kubeconfig `{path}`")]
+    Context {
+        path: PathBuf,
+        context: String,
+        #[source]
+        cause: Box<KubeconfigError>,
+    },
+    #[error("cannot set up TLS for kubeconfig `{path}`")]
+    Tls {
+        path: PathBuf,
+        #[source]
+        cause: Box<kube::Error>,
+    },
+}
+
+/// Makes ring the TLS provider of this process, once.
+pub fn install_tls_provider() {
+    // An error only says that another part of the process was first, with the same provider.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}
+
+/// Returns a client for a context of a kubeconfig, or for its current context.
+///
+/// It does not speak to the server yet, and it does not retry: [`crate::Cluster`] does.
+pub async fn connect(kubeconfig: &Path, context: Option<&str>) -> Result<Client, ConnectError> {
+    install_tls_provider();
+    let path = kubeconfig.to_owned();
+    let file = Kubeconfig::read_from(kubeconfig).map_err(|cause| ConnectError::Read {
+        path: path.clone(),
+        cause: Box::new(cause),
+    })?;
+    let Some(context) = context
+        .map(str::to_owned)
+        .or_else(|| file.current_context.clone())
+    else {
+        return Err(ConnectError::NoContext { path });
+    };
+    if !file.contexts.iter().any(|known| known.name == context) {
+        let names: Vec<&str> = file
+            .contexts
+            .iter()
+            .map(|known| known.name.as_str())
+            .collect();
+        return Err(ConnectError::UnknownContext {
+            path,
+            context,
+            present: names.join(", "),
+        });
+    }
+    let options = KubeConfigOptions {
+        context: Some(context.clone()),
+        ..KubeConfigOptions::default()
+    };
+    let mut config = Config::from_custom_kubeconfig(file, &options)
+        .await
+        .map_err(|cause| ConnectError::Context {
+            path: path.clone(),
+            context,
+            cause: Box::new(cause),
+        })?;
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(READ_TIMEOUT);
+    Client::try_from(config).map_err(|cause| ConnectError::Tls {
+        path,
+        cause: Box::new(cause),
+    })
+}
