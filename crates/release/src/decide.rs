@@ -1,0 +1,258 @@
+//! From a wish to a commit, a request for approval, or a refusal.
+
+use foreshore_model::config::Request;
+use foreshore_model::{Actor, Digest, EnvironmentName, Intent, ReleaseFile, ServiceName, yaml};
+use jiff::Timestamp;
+
+use crate::commit::{Commit, Decision, Proposal, Step, TRAILER_KEY, service_directory};
+use crate::hold::hold_step;
+use crate::refusal::Refusal;
+use crate::terms::terms;
+use crate::world::{Candidate, World};
+
+/// What somebody, or a policy, wants released.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wish {
+    pub service: ServiceName,
+    pub environment: EnvironmentName,
+    pub artifact: Candidate,
+    pub intent: Intent,
+    pub actor: Actor,
+    pub reason: String,
+    pub key: String,
+    /// Refuse unless the environment holds this now.
+    pub expected: Option<Digest>,
+    /// Set a hold with the release.
+    pub hold: bool,
+}
+
+/// Decides about a wish.
+pub fn decide(world: &World, wish: &Wish, now: Timestamp) -> Result<Decision, Refusal> {
+    let environment = world.environment(&wish.environment)?;
+    if wish.artifact.record.service != wish.service {
+        return Err(Refusal::usage(format!(
+            "artifact `{}` is of service `{}`, not of `{}`",
+            wish.artifact.record.id, wish.artifact.record.service, wish.service
+        )));
+    }
+    let place = (wish.environment.clone(), wish.service.clone());
+    let current = world.releases.get(&place);
+    check_expected(wish, current)?;
+    if let Some(current) = current.filter(|current| current.artifact == wish.artifact.digest) {
+        return Ok(Decision::Unchanged(Box::new(current.clone())));
+    }
+    if let Some(term) = terms(world, wish).into_iter().find(|term| !term.holds) {
+        return Err(Refusal::by_policy(term.words));
+    }
+    if environment.approvals.count > 0 && !brings_back_what_was_approved(world, wish) {
+        return Ok(propose(
+            world,
+            wish,
+            current,
+            environment.approvals.count,
+            now,
+        ));
+    }
+    commit(wish, current, Vec::new(), Vec::new(), now)
+}
+
+fn check_expected(wish: &Wish, current: Option<&ReleaseFile>) -> Result<(), Refusal> {
+    let Some(expected) = &wish.expected else {
+        return Ok(());
+    };
+    match current {
+        Some(current) if current.artifact == *expected => Ok(()),
+        Some(current) => Err(Refusal::conflict(format!(
+            "{} moved first: `{}` runs `{}` in `{}` since {}",
+            current.actor.name, wish.service, current.artifact_id, wish.environment, current.at
+        ))
+        .hint("look with `foreshore status` and ask again")),
+        None => Err(Refusal::conflict(format!(
+            "`{}` has no release in `{}` any more",
+            wish.service, wish.environment
+        ))),
+    }
+}
+
+/// In an emergency nobody waits for bytes that were approved for this very environment before.
+fn brings_back_what_was_approved(world: &World, wish: &Wish) -> bool {
+    let place = (wish.environment.clone(), wish.service.clone());
+    matches!(wish.intent, Intent::Rollback { .. })
+        && world.is_verified(&place, &wish.artifact.digest)
+}
+
+fn propose(
+    world: &World,
+    wish: &Wish,
+    current: Option<&ReleaseFile>,
+    needed: u32,
+    now: Timestamp,
+) -> Decision {
+    let same = |request: &&Request| {
+        request.service == wish.service
+            && request.environment == wish.environment
+            && request.artifact == wish.artifact.digest
+            && request.previous.as_ref() == current.map(|current| &current.artifact)
+    };
+    let open = world.requests.values().find(same).cloned();
+    let unchanged = open.is_some();
+    let request = open.unwrap_or_else(|| Request {
+        id: format!(
+            "{}-{}-{}",
+            wish.service,
+            wish.environment,
+            &Digest::of(wish.key.as_bytes()).hex()[..6]
+        ),
+        service: wish.service.clone(),
+        environment: wish.environment.clone(),
+        artifact: wish.artifact.digest.clone(),
+        artifact_id: wish.artifact.record.id.clone(),
+        from: match &wish.intent {
+            Intent::Promote { from } => Some(from.clone()),
+            _ => None,
+        },
+        previous: current.map(|current| current.artifact.clone()),
+        requested_by: wish.actor.clone(),
+        reason: wish.reason.clone(),
+        at: now,
+        approvals: Vec::new(),
+    });
+    let given = u32::try_from(request.approvals.len()).unwrap_or(u32::MAX);
+    Decision::Propose(Box::new(Proposal {
+        needed: needed.saturating_sub(given),
+        unchanged,
+        actor: wish.actor.clone(),
+        subject: format!(
+            "[{}/{}] request {} by {}",
+            wish.environment, wish.service, request.artifact_id, wish.actor.name
+        ),
+        trailers: vec![
+            ("Request", request.id.clone()),
+            ("Artifact", request.artifact.to_string()),
+            ("Actor", wish.actor.to_string()),
+            ("Reason", wish.reason.clone()),
+            (TRAILER_KEY, wish.key.clone()),
+        ],
+        request,
+    }))
+}
+
+/// Makes the commit of a release that nothing stands against.
+pub(crate) fn commit(
+    wish: &Wish,
+    current: Option<&ReleaseFile>,
+    approved_by: Vec<Actor>,
+    closes: Vec<String>,
+    now: Timestamp,
+) -> Result<Decision, Refusal> {
+    let release = ReleaseFile {
+        service: wish.service.clone(),
+        environment: wish.environment.clone(),
+        sequence: current.map_or(1, |current| current.sequence + 1),
+        artifact: wish.artifact.digest.clone(),
+        artifact_id: wish.artifact.record.id.clone(),
+        intent: wish.intent.clone(),
+        actor: wish.actor.clone(),
+        reason: wish.reason.clone(),
+        at: now,
+        previous: current.map(|current| current.artifact.clone()),
+        approved_by,
+        verdicts: Vec::new(),
+    };
+    let mut steps = release_steps(wish, &release)?;
+    let mut hold = None;
+    if wish.hold {
+        let (step, made) = hold_step(
+            &wish.environment,
+            &wish.service,
+            &wish.actor,
+            &hold_reason(wish),
+            now,
+        )?;
+        steps.push(step);
+        hold = Some(made);
+    }
+    Ok(Decision::Commit(Box::new(Commit {
+        steps,
+        actor: wish.actor.clone(),
+        subject: format!(
+            "[{}/{}] {} {} by {}",
+            wish.environment,
+            wish.service,
+            wish.intent.word(),
+            release.artifact_id,
+            wish.actor.name
+        ),
+        trailers: trailers(wish, &release),
+        release: Some(release),
+        hold,
+        closes,
+    })))
+}
+
+fn hold_reason(wish: &Wish) -> String {
+    if wish.reason.is_empty() {
+        format!("rolled back to {}", wish.artifact.record.id)
+    } else {
+        wish.reason.clone()
+    }
+}
+
+fn release_steps(wish: &Wish, release: &ReleaseFile) -> Result<Vec<Step>, Refusal> {
+    let directory = service_directory(&wish.environment, &wish.service);
+    let unwritable = |error: yaml::WriteError| Refusal::usage(error.to_string());
+    // What the new artifact no longer has must go, so the directory is made anew.
+    let mut steps = vec![Step::RemoveTree {
+        path: format!("{directory}/manifests"),
+    }];
+    for (file, text) in wish
+        .artifact
+        .record
+        .manifests
+        .get(&wish.environment)
+        .into_iter()
+        .flatten()
+    {
+        steps.push(Step::Write {
+            path: format!("{directory}/manifests/{file}"),
+            text: text.clone(),
+        });
+    }
+    let text = yaml::write(release).map_err(unwritable)?;
+    steps.push(Step::Write {
+        path: format!("{directory}/release.yaml"),
+        text,
+    });
+    Ok(steps)
+}
+
+fn trailers(wish: &Wish, release: &ReleaseFile) -> Vec<(&'static str, String)> {
+    let mut trailers = vec![
+        (
+            "Release",
+            format!(
+                "{}/{}/{}",
+                release.environment, release.service, release.sequence
+            ),
+        ),
+        ("Artifact", release.artifact.to_string()),
+        ("Artifact-Id", release.artifact_id.to_string()),
+        ("Intent", release.intent.word().to_owned()),
+        ("Actor", release.actor.to_string()),
+        ("Reason", release.reason.clone()),
+    ];
+    if let Some(previous) = &release.previous {
+        trailers.push(("Previous", previous.to_string()));
+    }
+    trailers.extend(
+        release
+            .approved_by
+            .iter()
+            .map(|actor| ("Approved-By", actor.to_string())),
+    );
+    trailers.push((TRAILER_KEY, wish.key.clone()));
+    trailers
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
