@@ -1,0 +1,145 @@
+//! Fetches from and pushes to another repository, with deadlines and typed answers.
+
+mod answer;
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::command::{git_in, run_group};
+use crate::error::GitError;
+use crate::name::check_ref;
+use crate::object::ObjectId;
+use crate::refs::Expected;
+use crate::repository::Repository;
+
+pub use answer::{FetchError, PushError, Rejection};
+
+/// What is shown to the other side.
+#[derive(Clone, Default)]
+pub enum Credential {
+    #[default]
+    None,
+    Basic { user: String, password: SecretString },
+    Bearer(SecretString),
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "Credential::None",
+            Self::Basic { .. } => "Credential::Basic(…)",
+            Self::Bearer(_) => "Credential::Bearer(…)",
+        })
+    }
+}
+
+impl Credential {
+    /// Builds the header line that carries it.
+    fn header(&self) -> Option<String> {
+        match self {
+            Self::None => None,
+            Self::Basic { user, password } => {
+                let pair = STANDARD.encode(format!("{user}:{}", password.expose_secret()));
+                Some(format!("Authorization: Basic {pair}"))
+            }
+            Self::Bearer(token) => Some(format!("Authorization: Bearer {}", token.expose_secret())),
+        }
+    }
+}
+
+/// Another repository.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// `http(s)://…`, `ssh://…`, `user@host:path` or a path.
+    pub url: String,
+    pub credential: Credential,
+    /// One fetch or push ends within this time, or fails.
+    pub deadline: Duration,
+}
+
+impl Remote {
+    pub fn new(url: impl Into<String>, credential: Credential) -> Self {
+        Self { url: url.into(), credential, deadline: Duration::from_secs(60) }
+    }
+
+    /// The credential goes to this address alone, and through the environment, where `ps` does not show it.
+    fn settings(&self) -> Vec<(String, String)> {
+        let header = self.credential.header();
+        header.map(|header| (format!("http.{}.extraHeader", self.url), header)).into_iter().collect()
+    }
+
+    fn run(&self, repository: &Repository, arguments: &[String]) -> Result<crate::command::Answer, GitError> {
+        let settings = self.settings();
+        let settings: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let mut command = git_in(repository.path(), &settings);
+        command.args(arguments);
+        run_group(command, &arguments[0], self.deadline)
+    }
+
+    /// Returns the address without a user's name and password.
+    pub fn shown(&self) -> String {
+        let Some((scheme, rest)) = self.url.split_once("://") else { return self.url.clone() };
+        let (host, path) = rest.split_once('/').map_or((rest, None), |(host, path)| (host, Some(path)));
+        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+        path.map_or_else(|| format!("{scheme}://{host}"), |path| format!("{scheme}://{host}/{path}"))
+    }
+}
+
+/// One reference to move on the other side, if it is still where we think.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Push {
+    pub name: String,
+    /// None deletes it.
+    pub new: Option<ObjectId>,
+    pub expected: Expected,
+}
+
+impl Repository {
+    /// Copies references of the other side; each refspec is `+from:to` or `from:to`.
+    pub fn fetch(&self, remote: &Remote, refspecs: &[&str]) -> Result<(), FetchError> {
+        let mut arguments: Vec<String> =
+            ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--prune", "--atomic"].map(str::to_owned).into();
+        for refspec in refspecs {
+            check_refspec(refspec)?;
+        }
+        arguments.extend(["--".to_owned(), remote.url.clone()]);
+        arguments.extend(refspecs.iter().map(|refspec| (*refspec).to_owned()));
+        let answer = remote.run(self, &arguments)?;
+        if answer.status.success() {
+            return Ok(());
+        }
+        Err(answer::fetch_error(remote, answer))
+    }
+
+    /// Moves references of the other side, all or none.
+    ///
+    /// The objects go along; when this returns the other side has accepted them.
+    pub fn push(&self, remote: &Remote, pushes: &[Push]) -> Result<(), PushError> {
+        let mut arguments: Vec<String> =
+            ["push", "--porcelain", "--no-verify", "--atomic"].map(str::to_owned).into();
+        let mut refspecs = Vec::new();
+        for Push { name, new, expected } in pushes {
+            check_ref(name)?;
+            let lease = match expected {
+                Expected::Absent => String::new(),
+                Expected::At(id) => id.to_string(),
+            };
+            arguments.push(format!("--force-with-lease={name}:{lease}"));
+            refspecs.push(format!("{}:{name}", new.as_ref().map_or("", ObjectId::as_str)));
+        }
+        arguments.extend(["--".to_owned(), remote.url.clone()]);
+        arguments.extend(refspecs);
+        let answer = remote.run(self, &arguments)?;
+        answer::push_result(remote, answer)
+    }
+}
+
+fn check_refspec(refspec: &str) -> Result<(), GitError> {
+    let parts = refspec.trim_start_matches('+').split_once(':');
+    let (from, to) = parts.ok_or_else(|| GitError::BadRef { name: refspec.to_owned(), why: "it is not `from:to`" })?;
+    // A trailing `*` stands for one run of characters.
+    [from, to].into_iter().try_for_each(|name| check_ref(name.strip_suffix("/*").unwrap_or(name)))
+}
