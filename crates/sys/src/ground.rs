@@ -257,3 +257,15 @@ async fn connect_socket(
         )),
     }
 }
+
+/// Moves the calling thread into the namespace pinned on `pin`, for good.
+///
+/// For programs with one thread, which need no [`Ground`] to serve others.
+pub fn enter_pinned(pin: &Path) -> Result<(), GroundError> {
+    let namespace = pin::open(pin)?;
+    enter(&namespace).map_err(|source| GroundError::Pin {
+        action: "enter",
+        path: pin.to_path_buf(),
+        source,
+    })
+}

@@ -19,11 +19,11 @@ pub fn die_with_parent(command: &mut Command) {
     unsafe {
         command.pre_exec(move || {
             set_parent_process_death_signal(Some(Signal::KILL))?;
-            // The parent may have died before the line above took effect.
-            if rustix::process::getppid() == Some(parent) {
-                Ok(())
-            } else {
-                Err(io::Error::from_raw_os_error(libc::ESRCH))
+            // The parent may have died before the line above took effect. A
+            // child in a process namespace of its own sees no parent at all.
+            match rustix::process::getppid() {
+                Some(now) if now != parent => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+                _ => Ok(()),
             }
         });
     }

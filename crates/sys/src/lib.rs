@@ -13,7 +13,7 @@ pub mod mount;
 mod process;
 
 pub use disk::{sync_directory, sync_filesystem};
-pub use ground::{Ground, GroundError};
+pub use ground::{Ground, GroundError, enter_pinned};
 pub use hooks::{before_exec, close_inherited, detach, die_with_parent};
 pub use limits::{forbid_core_files, raise_open_files};
 pub use process::{

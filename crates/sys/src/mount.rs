@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::CWD;
@@ -39,6 +39,28 @@ pub fn unshare(what: Namespaces) -> io::Result<()> {
     };
     // SAFETY: none of the flags unshares the descriptor table.
     unsafe { rustix::thread::unshare_unsafe(flags) }?;
+    Ok(())
+}
+
+/// Enters the namespaces of the process `pid`: all but its network, and for
+/// process ids only with the caller's next child. Afterwards the caller's root
+/// is that process's. Only for programs with a single thread.
+pub fn join(pid: u32) -> io::Result<()> {
+    use rustix::thread::LinkNameSpaceType as Kind;
+    // Mounts last: the others are looked up in the `/proc` of the host.
+    let kinds = [
+        ("uts", Kind::HostNameAndNISDomainName),
+        ("ipc", Kind::InterProcessCommunication),
+        ("pid", Kind::ProcessID),
+        ("mnt", Kind::Mount),
+    ];
+    let mut opened = Vec::new();
+    for (name, kind) in kinds {
+        opened.push((fs::File::open(format!("/proc/{pid}/ns/{name}"))?, kind));
+    }
+    for (file, kind) in opened {
+        rustix::thread::move_into_link_name_space(file.as_fd(), Some(kind))?;
+    }
     Ok(())
 }
 

@@ -1,0 +1,93 @@
+//! Runs a program beside a running container: exec probes and hooks.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use foreshore_sys::GroundError;
+
+use super::files::{Files, FilesError};
+use super::sandbox;
+use super::spec::{ContainerSpec, Isolation};
+
+/// Exit code when the program could not be run, as shells have it.
+const NOT_RUN: u8 = 126;
+/// Exit code when there is no such program.
+const NOT_FOUND: u8 = 127;
+/// Added to a signal's number, as shells do.
+const SIGNALLED: i32 = 128;
+
+#[derive(Debug, thiserror::Error)]
+enum ExecuteError {
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    #[error("the container does not run")]
+    NotRunning,
+    #[error("cannot enter the ground")]
+    Ground(#[source] GroundError),
+    #[error("cannot enter the container")]
+    Enter(#[source] io::Error),
+    #[error("cannot run `{program}`")]
+    Run {
+        program: String,
+        #[source]
+        source: io::Error,
+    },
+}
+
+pub(super) fn run(folder: &Path, program: &[OsString]) -> u8 {
+    match execute(&Files::new(folder), program) {
+        Ok(code) => code,
+        Err(error) => {
+            super::complain(&super::describe(&error));
+            match error {
+                ExecuteError::Run { source, .. } if source.kind() == io::ErrorKind::NotFound => NOT_FOUND,
+                _ => NOT_RUN,
+            }
+        }
+    }
+}
+
+fn execute(files: &Files, program: &[OsString]) -> Result<u8, ExecuteError> {
+    let spec = files.spec()?.ok_or(ExecuteError::NotRunning)?;
+    let state = files.state()?.ok_or(ExecuteError::NotRunning)?;
+    let alive = foreshore_sys::Process::open(state.container).map_err(ExecuteError::Enter)?;
+    let _alive = alive.ok_or(ExecuteError::NotRunning)?;
+    if let Some(pin) = &spec.network {
+        foreshore_sys::enter_pinned(pin).map_err(ExecuteError::Ground)?;
+    }
+    let (name, arguments) = program.split_first().expect("checked by the caller");
+    let mut command = match &spec.isolation {
+        Isolation::None { .. } => Command::new(resolve(&spec, name)),
+        Isolation::Sandbox(_) => {
+            foreshore_sys::mount::join(state.container.pid).map_err(ExecuteError::Enter)?;
+            Command::new(name)
+        }
+    };
+    command.args(arguments).env_clear().envs(spec.environment.iter().cloned()).stdin(Stdio::null());
+    let rights = ContainerSpec { isolation: Isolation::None { program: PathBuf::new() }, ..spec };
+    let files = files.clone();
+    foreshore_sys::before_exec(&mut command, move || {
+        sandbox::become_container(&files, &rights).map_err(|error| io::Error::from_raw_os_error(error.errno()))
+    });
+    foreshore_sys::die_with_parent(&mut command);
+    foreshore_sys::close_inherited(&mut command);
+    let status = command.status().map_err(|source| ExecuteError::Run {
+        program: name.to_string_lossy().into_owned(),
+        source,
+    })?;
+    let code = status.code().unwrap_or_else(|| SIGNALLED + status.signal().unwrap_or_default());
+    Ok(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+/// A plain process looks for programs in its image first, then on the host.
+fn resolve(spec: &ContainerSpec, name: &OsString) -> PathBuf {
+    let path = Path::new(name);
+    let Isolation::None { program } = &spec.isolation else {
+        return path.to_path_buf();
+    };
+    let same = spec.arguments.first().is_some_and(|own| Path::new(own) == path);
+    if same { program.clone() } else { path.to_path_buf() }
+}
