@@ -84,15 +84,14 @@ impl Spec {
             .append(true)
             .open(&self.log)
             .with_context(|| format!("cannot open log file `{}`", self.log.display()))?;
-        let mut command = Command::new("setpriv");
+        let mut command = Command::new(&self.program);
         command
-            .args(["--pdeathsig", "KILL", "--"])
-            .arg(&self.program)
             .args(&self.arguments)
             .envs(self.variables)
             .stdin(Stdio::null())
             .stdout(log.try_clone().context("cannot share the log file")?)
             .stderr(log);
+        foreshore_sys::die_with_parent(&mut command);
         if let Some(ground) = &self.ground {
             ground.prepare(&mut command);
         }

@@ -48,10 +48,10 @@ where
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_condition_that_comes_true_ends_the_wait() {
         let mut looks = 0;
-        let seen = for_some("three looks", Duration::from_secs(1), || {
+        let seen = for_some("three looks", Duration::from_secs(5), || {
             looks += 1;
             let answer = (looks == 3).then_some(looks);
             async move { answer }
@@ -60,17 +60,17 @@ mod tests {
         assert_eq!(seen.unwrap(), 3);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_condition_that_never_holds_names_itself() {
-        let error = until("pigs to fly", Duration::from_secs(1), || async { false })
+        let error = until("pigs to fly", Duration::from_millis(50), || async { false })
             .await
             .unwrap_err();
-        assert_eq!(error.to_string(), "waited 1s for pigs to fly");
+        assert_eq!(error.to_string(), "waited 50ms for pigs to fly");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_look_that_hangs_does_not_outlive_the_deadline() {
-        let wait = until("an answer", Duration::from_secs(1), std::future::pending);
+        let wait = until("an answer", Duration::from_millis(50), std::future::pending);
         assert!(wait.await.is_err());
     }
 }

@@ -10,53 +10,38 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use foreshore_sys::Ground;
-use rustix::process::{Pid, Signal, kill_process};
+use foreshore_sys::{self as sys, Ground, Identity, Signal};
 use serde::{Deserialize, Serialize};
 
 use crate::{environment, process::Process};
 
-/// A process, beyond the reuse of its number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Identity {
-    id: u32,
-    /// Field 22 of `/proc/ID/stat`: clock ticks since boot.
-    started: u64,
+/// A process, as the record spells it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Owned {
+    pid: u32,
+    start_time: u64,
 }
 
-impl Identity {
-    /// The process that has this id now; `None` if there is none.
-    fn of(id: u32) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        // The second field is a name in parentheses that may hold anything.
-        let (_, after_name) = stat.rsplit_once(") ")?;
-        let mut fields = after_name.split(' ');
-        if matches!(fields.next(), Some("Z" | "X")) {
-            return None;
-        }
-        let started = fields.nth(18)?.parse().ok()?;
-        Some(Self { id, started })
+impl Owned {
+    fn of(pid: u32) -> Option<Self> {
+        let Identity { pid, start_time } = Identity::of(pid).ok()?;
+        Some(Self { pid, start_time })
     }
 
-    fn lives(&self) -> bool {
-        Self::of(self.id).as_ref() == Some(self)
-    }
-
-    fn kill(&self) {
-        let id = i32::try_from(self.id).ok().and_then(Pid::from_raw);
-        if let Some(id) = id
-            && self.lives()
-        {
-            // It may end by itself between the look and the signal.
-            kill_process(id, Signal::KILL).ok();
+    /// A handle on it, unless it has ended.
+    fn running(&self) -> io::Result<Option<sys::Process>> {
+        let Self { pid, start_time } = *self;
+        match sys::Process::open(Identity { pid, start_time })? {
+            Some(process) if process.is_running()? => Ok(Some(process)),
+            _ => Ok(None),
         }
     }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Content {
-    owner: Identity,
-    children: Vec<Identity>,
+    owner: Owned,
+    children: Vec<Owned>,
     pin: PathBuf,
     folder: PathBuf,
 }
@@ -73,9 +58,9 @@ impl Record {
     /// Makes a ground, and a record of it before it exists.
     pub(super) fn new(name: &str, folder: &Path) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let owner = Identity::of(std::process::id()).context("this process is in `/proc`")?;
+        let owner = Owned::of(std::process::id()).context("this process is in `/proc`")?;
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let stem = format!("{name}-{}-{}-{number}", owner.id, owner.started);
+        let stem = format!("{name}-{}-{}-{number}", owner.pid, owner.start_time);
         let records = records()?;
         let pin = records.join(format!("{stem}.ground"));
         let path = records.join(format!("{stem}.json"));
@@ -103,7 +88,7 @@ impl Record {
     pub(super) fn watch_over(&mut self, programs: &[Process]) -> Result<()> {
         self.content.children = programs
             .iter()
-            .filter_map(|program| Identity::of(program.id()))
+            .filter_map(|program| Owned::of(program.id()))
             .collect();
         write(&self.path, &self.content)
     }
@@ -156,7 +141,12 @@ fn collect_in(records: &Path) -> Result<()> {
                 path.display()
             )
         })?;
-        if !content.owner.lives() {
+        if content
+            .owner
+            .running()
+            .context("cannot look for the owner of a record")?
+            .is_none()
+        {
             clear(&content)?;
             removed(fs::remove_file(&path))
                 .with_context(|| format!("cannot delete `{}`", path.display()))?;
@@ -166,7 +156,16 @@ fn collect_in(records: &Path) -> Result<()> {
 }
 
 fn clear(content: &Content) -> Result<()> {
-    content.children.iter().for_each(Identity::kill);
+    for child in &content.children {
+        if let Some(process) = child
+            .running()
+            .context("cannot look for a program of a killed run")?
+        {
+            process
+                .signal(Signal::KILL)
+                .context("cannot end a program of a killed run")?;
+        }
+    }
     Ground::remove_pin(&content.pin).context("cannot remove the ground of a killed run")?;
     let ours = content.folder.starts_with(std::env::temp_dir());
     if ours {
@@ -195,17 +194,6 @@ mod tests {
     use super::*;
     use crate::{TempDir, process::Spec};
 
-    #[test]
-    fn a_process_is_told_from_a_later_one_with_its_number() {
-        let own = Identity::of(std::process::id()).unwrap();
-        assert!(own.lives());
-        let earlier = Identity {
-            started: own.started - 1,
-            ..own
-        };
-        assert!(!earlier.lives());
-    }
-
     #[tokio::test]
     async fn what_a_killed_run_left_is_cleared_away() {
         let folder = TempDir::new("leftovers").unwrap();
@@ -214,13 +202,13 @@ mod tests {
             .start()
             .unwrap();
         let left = TempDir::new("left").unwrap();
-        let own = Identity::of(std::process::id()).unwrap();
+        let own = Owned::of(std::process::id()).unwrap();
         let content = Content {
-            owner: Identity {
-                started: own.started - 1,
+            owner: Owned {
+                start_time: own.start_time - 1,
                 ..own
             },
-            children: vec![Identity::of(sleeper.id()).unwrap()],
+            children: vec![Owned::of(sleeper.id()).unwrap()],
             pin: folder.join("pin"),
             folder: left.path().to_owned(),
         };
@@ -235,7 +223,7 @@ mod tests {
     fn what_a_living_run_holds_is_left_alone() {
         let folder = TempDir::new("leftovers").unwrap();
         let content = Content {
-            owner: Identity::of(std::process::id()).unwrap(),
+            owner: Owned::of(std::process::id()).unwrap(),
             children: Vec::new(),
             pin: folder.join("pin"),
             folder: folder.path().to_owned(),

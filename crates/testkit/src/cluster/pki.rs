@@ -66,9 +66,7 @@ impl Authority {
         ];
         let mut params = CertificateParams::new(names.map(str::to_owned))?;
         for address in [ADVERTISED, [127, 0, 0, 1].into(), [10, 96, 0, 1].into()] {
-            params
-                .subject_alt_names
-                .push(SanType::IpAddress(address.into()));
+            params.subject_alt_names.push(SanType::IpAddress(address));
         }
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.sign("apiserver", "kube-apiserver", None, params)

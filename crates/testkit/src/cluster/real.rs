@@ -31,7 +31,7 @@ const ETCD: &str = "http://127.0.0.1:2379";
 const ETCD_PEER: &str = "http://127.0.0.1:2380";
 
 /// A cold machine under load needs a while to page in 130 MB of program.
-const READY: Duration = Duration::from_secs(120);
+const READY: Duration = Duration::from_mins(2);
 
 /// The running programs of one control plane, in the order they are stopped.
 #[derive(Debug)]
