@@ -1,5 +1,5 @@
 // Command control-plane is kube-apiserver, kube-controller-manager,
-// kube-scheduler, kubectl or etcd, by the name it is called.
+// kube-scheduler, kubectl, etcd or client-check, by the name it is called.
 //
 // Only the command that argv[0] names is constructed: building all of them
 // costs a second of start-up and registers clashing flags.
@@ -38,8 +38,10 @@ func main() {
 		runKubectl()
 	case "etcd":
 		etcdmain.Main(os.Args)
+	case "client-check":
+		os.Exit(clientCheck(os.Args[1:]))
 	default:
-		fmt.Fprintf(os.Stderr, "control-plane: called as %q; call it as kube-apiserver, kube-controller-manager, kube-scheduler, kubectl or etcd\n", name)
+		fmt.Fprintf(os.Stderr, "control-plane: called as %q; call it as kube-apiserver, kube-controller-manager, kube-scheduler, kubectl, etcd or client-check\n", name)
 		os.Exit(2)
 	}
 }
