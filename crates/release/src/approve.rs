@@ -22,7 +22,10 @@ pub fn approve(
     key: &str,
     now: Timestamp,
 ) -> Result<Decision, Refusal> {
-    let request = find(world, id)?;
+    let request = world
+        .requests
+        .get(id)
+        .ok_or_else(|| unknown_request(world, id))?;
     let environment = world.environment(&request.environment)?;
     if request.requested_by.name == actor.name {
         return Err(Refusal::by_policy(format!(
@@ -90,14 +93,13 @@ pub fn approve(
     commit(&wish, current, approved_by, vec![id.to_owned()], now)
 }
 
-fn find<'a>(world: &'a World, id: &str) -> Result<&'a Request, Refusal> {
-    world.requests.get(id).ok_or_else(|| {
-        let refusal = Refusal::not_found(format!("there is no open request `{id}`"));
-        match nearest(id, world.requests.keys().map(String::as_str)) {
-            Some(near) => refusal.hint(format!("did you mean `{near}`?")),
-            None => refusal.hint("open requests are in `foreshore status`"),
-        }
-    })
+/// Says that a request is not there, with the nearest one that is.
+pub fn unknown_request(world: &World, id: &str) -> Refusal {
+    let refusal = Refusal::not_found(format!("there is no open request `{id}`"));
+    match nearest(id, world.requests.keys().map(String::as_str)) {
+        Some(near) => refusal.hint(format!("did you mean `{near}`?")),
+        None => refusal.hint("open requests are in `foreshore status`"),
+    }
 }
 
 fn granted(request: &Request, artifact: Candidate, key: &str) -> Wish {

@@ -14,7 +14,7 @@ mod select;
 mod terms;
 mod world;
 
-pub use approve::approve;
+pub use approve::{approve, unknown_request};
 pub use arrival::{Arrival, arrival};
 pub use commit::{Commit, Decision, Proposal, Step, TRAILER_KEY, service_directory};
 pub use decide::{Wish, decide};
