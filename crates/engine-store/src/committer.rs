@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
@@ -16,9 +17,6 @@ use crate::store::Shared;
 
 /// Transactions that may share one durable write; bounds the latency of the first of them.
 const BATCH_MAX: usize = 512;
-
-/// Pause between looks at the queue while a relaxed sync is pending.
-const RELAXED_POLL: Duration = Duration::from_micros(200);
 
 /// What must be true of an object for a write to happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +30,17 @@ pub enum Expect {
 /// One write.
 #[derive(Clone, Debug)]
 pub enum Op {
-    Put { key: Key, expect: Expect, body: Body },
+    Put {
+        key: Key,
+        expect: Expect,
+        body: Body,
+    },
     /// `last` is what watchers are shown; the object must exist.
-    Delete { key: Key, expect: Expect, last: Body },
+    Delete {
+        key: Key,
+        expect: Expect,
+        last: Body,
+    },
 }
 
 /// Why a transaction was not carried out; none of it was.
@@ -95,7 +101,9 @@ impl Batch<'_> {
             Op::Delete { key, last, .. } => (key, last, true),
         };
         let previous = self.current(&key);
-        let created = previous.as_ref().map_or(revision, |previous| previous.created);
+        let created = previous
+            .as_ref()
+            .map_or(revision, |previous| previous.created);
         let bytes = body.finish(revision);
         let object = Arc::new(Object::new(key.clone(), revision, created, bytes));
         let kind = match (&previous, deletes) {
@@ -103,17 +111,16 @@ impl Batch<'_> {
             (None, false) => EventKind::Created,
             (Some(_), false) => EventKind::Updated,
         };
-        self.changed.insert(key, (!deletes).then(|| Arc::clone(&object)));
-        self.events.push(Arc::new(Event::new(kind, Arc::clone(&object), previous)));
+        self.changed
+            .insert(key, (!deletes).then(|| Arc::clone(&object)));
+        self.events
+            .push(Arc::new(Event::new(kind, Arc::clone(&object), previous)));
         object
     }
 }
 
 /// Checks all operations against the state before the transaction.
-fn check(
-    ops: &[Op],
-    current: impl Fn(&Key) -> Option<Arc<Object>>,
-) -> Result<(), CommitError> {
+fn check(ops: &[Op], current: impl Fn(&Key) -> Option<Arc<Object>>) -> Result<(), CommitError> {
     for op in ops {
         let (key, expect, deletes) = match op {
             Op::Put { key, expect, .. } => (key, *expect, false),
@@ -135,8 +142,24 @@ fn check(
     Ok(())
 }
 
+/// Starts the thread that does all writing.
+pub(crate) fn start(
+    requests: mpsc::Receiver<Request>,
+    shared: Arc<Shared>,
+    disk: Option<Disk>,
+) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    std::thread::Builder::new()
+        .name("store-committer".into())
+        .spawn(move || run(&runtime, requests, &shared, disk))?;
+    Ok(())
+}
+
 /// Runs until the store is closed or dropped; owns the file.
-pub(crate) fn run(
+fn run(
+    runtime: &Runtime,
     mut requests: mpsc::Receiver<Request>,
     shared: &Shared,
     mut disk: Option<Disk>,
@@ -144,7 +167,8 @@ pub(crate) fn run(
     let mut waiting = Vec::with_capacity(BATCH_MAX);
     let mut closing = None;
     while closing.is_none() {
-        match receive(&mut requests, &mut waiting, disk.as_ref()) {
+        let due = disk.as_ref().and_then(Disk::sync_due);
+        match runtime.block_on(receive(&mut requests, &mut waiting, due)) {
             Received::Requests => {}
             Received::SyncDue => flush(disk.as_mut()),
             Received::Nobody => break,
@@ -162,7 +186,7 @@ pub(crate) fn run(
         for reply in flushed {
             flush(disk.as_mut());
             // The caller may have stopped waiting; the flush has happened all the same.
-            drop(reply.send(()));
+            reply.send(()).ok();
         }
     }
     shared.hub.close();
@@ -170,7 +194,7 @@ pub(crate) fn run(
         disk.close(shared.snapshot().revision());
     }
     if let Some(reply) = closing {
-        drop(reply.send(()));
+        reply.send(()).ok();
     }
 }
 
@@ -181,33 +205,20 @@ enum Received {
 }
 
 /// Waits for requests, in relaxed mode not longer than until the next sync is due.
-fn receive(
+async fn receive(
     requests: &mut mpsc::Receiver<Request>,
     waiting: &mut Vec<Request>,
-    disk: Option<&Disk>,
+    due: Option<Duration>,
 ) -> Received {
-    let Some(due) = disk.and_then(Disk::sync_due) else {
-        return match requests.blocking_recv_many(waiting, BATCH_MAX) {
-            0 => Received::Nobody,
-            _ => Received::Requests,
-        };
+    let received = requests.recv_many(waiting, BATCH_MAX);
+    let received = match due {
+        None => Ok(received.await),
+        Some(due) => tokio::time::timeout(due, received).await,
     };
-    match requests.try_recv() {
-        Ok(request) => {
-            waiting.push(request);
-            while let Ok(request) = requests.try_recv()
-                && waiting.len() < BATCH_MAX
-            {
-                waiting.push(request);
-            }
-            Received::Requests
-        }
-        Err(mpsc::error::TryRecvError::Disconnected) => Received::Nobody,
-        Err(mpsc::error::TryRecvError::Empty) => {
-            // A write that arrives meanwhile waits for this sync, which is short by design.
-            std::thread::sleep(due.min(RELAXED_POLL));
-            if due <= RELAXED_POLL { Received::SyncDue } else { Received::Requests }
-        }
+    match received {
+        Ok(0) => Received::Nobody,
+        Ok(_) => Received::Requests,
+        Err(_) => Received::SyncDue,
     }
 }
 
@@ -215,7 +226,10 @@ fn flush(disk: Option<&mut Disk>) {
     if let Some(disk) = disk
         && let Err(cause) = disk.flush()
     {
-        error!(error = &cause as &dyn std::error::Error, "store file could not be flushed");
+        error!(
+            error = &cause as &dyn std::error::Error,
+            "store file could not be flushed"
+        );
     }
 }
 
@@ -224,8 +238,12 @@ fn commit_batch(transactions: Vec<(Vec<Op>, Reply)>, shared: &Shared, disk: Opti
         return;
     }
     let base = shared.snapshot();
-    let mut batch =
-        Batch { base: &base, changed: HashMap::new(), events: vec![], revision: base.revision };
+    let mut batch = Batch {
+        base: &base,
+        changed: HashMap::new(),
+        events: vec![],
+        revision: base.revision,
+    };
     let mut accepted = Vec::new();
     let mut refused = Vec::new();
     for (ops, reply) in transactions {
@@ -234,10 +252,18 @@ fn commit_batch(transactions: Vec<(Vec<Op>, Reply)>, shared: &Shared, disk: Opti
             Err(error) => refused.push((reply, error)),
         }
     }
-    let Batch { changed, events, revision, .. } = batch;
-    if let Err(cause) = persist(disk, &changed, revision) {
+    let Batch {
+        changed,
+        events,
+        revision,
+        ..
+    } = batch;
+    if let Err(cause) = persist(disk, &changed, &base, revision) {
         let cause = Arc::new(cause);
-        error!(error = &cause as &dyn std::error::Error, "store file could not be written");
+        error!(
+            error = &cause as &dyn std::error::Error,
+            "store file could not be written"
+        );
         let all = accepted.into_iter().map(|accepted| accepted.reply);
         for reply in all.chain(refused.into_iter().map(|(reply, _)| reply)) {
             drop(reply.send(Err(CommitError::Write(Arc::clone(&cause)))));
@@ -268,15 +294,20 @@ fn commit_batch(transactions: Vec<(Vec<Op>, Reply)>, shared: &Shared, disk: Opti
 fn persist(
     disk: Option<&mut Disk>,
     changed: &HashMap<Key, Option<Arc<Object>>>,
+    base: &Snapshot,
     revision: u64,
 ) -> Result<(), redb::Error> {
     let Some(disk) = disk else { return Ok(()) };
     if changed.is_empty() {
         return Ok(());
     }
-    let records = changed.iter().map(|(key, object)| match object {
-        Some(object) => Record::Put(object),
-        None => Record::Delete(key),
-    });
-    disk.write(records, revision)
+    let records: Vec<Record> = changed
+        .iter()
+        .map(|(key, object)| Record {
+            key: key.clone(),
+            object: object.clone(),
+        })
+        .collect();
+    let before = |key: &Key| base.get(key).cloned();
+    disk.write(&records, revision, base.revision, before)
 }

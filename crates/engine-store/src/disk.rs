@@ -44,15 +44,28 @@ pub enum OpenError {
     Damaged { path: PathBuf, what: String },
     #[error("store file `{path}` has format {found}, this program reads {FORMAT}")]
     Format { path: PathBuf, found: u64 },
+    #[error("cannot start the thread that writes the store")]
+    Thread(#[source] std::io::Error),
 }
 
-pub(crate) enum Record<'a> {
-    Put(&'a Object),
-    Delete(&'a Key),
+/// What is to be at a place from now on; nothing means a deletion.
+pub(crate) struct Record {
+    pub(crate) key: Key,
+    pub(crate) object: Option<Arc<Object>>,
+}
+
+/// What undoes a write of which nobody knows whether it reached the disk.
+struct Undo {
+    records: Vec<Record>,
+    revision: u64,
 }
 
 pub(crate) struct Disk {
-    database: Database,
+    path: PathBuf,
+    cache_bytes: usize,
+    /// Absent after a failed write, until the file could be opened again.
+    database: Option<Database>,
+    undo: Option<Undo>,
     durability: Durability,
     reserved: u64,
     synced: Instant,
@@ -67,18 +80,33 @@ impl Disk {
         cache_bytes: usize,
     ) -> Result<(Self, Snapshot), OpenError> {
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)
-                .map_err(|cause| OpenError::Directory { path: parent.to_owned(), cause })?;
+            std::fs::create_dir_all(parent).map_err(|cause| OpenError::Directory {
+                path: parent.to_owned(),
+                cause,
+            })?;
         }
         // The file library asserts some of its invariants; a damaged file must be an error here.
         let opened = std::panic::catch_unwind(|| open_and_load(path, cache_bytes));
         let (database, snapshot) = opened.unwrap_or_else(|_| {
-            Err(OpenError::Damaged { path: path.to_owned(), what: "its index is broken".into() })
+            Err(OpenError::Damaged {
+                path: path.to_owned(),
+                what: "its index is broken".into(),
+            })
         })?;
         let synced = Instant::now();
         let reserved = snapshot.revision;
-        let mut disk = Self { database, durability, reserved, synced, dirty: false };
-        disk.reserve(snapshot.revision).map_err(|cause| open_error(path, cause))?;
+        let mut disk = Self {
+            path: path.to_owned(),
+            cache_bytes,
+            database: Some(database),
+            undo: None,
+            durability,
+            reserved,
+            synced,
+            dirty: false,
+        };
+        disk.reserve(snapshot.revision)
+            .map_err(|cause| open_error(path, cause))?;
         Ok((disk, snapshot))
     }
 
@@ -101,11 +129,12 @@ impl Disk {
         durability: redb::Durability,
         fill: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<(), redb::Error> {
-        let mut transaction = self.database.begin_write()?;
+        let database = self.database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
+        let mut transaction = database.begin_write()?;
         transaction.set_durability(durability)?;
         fill(&transaction)?;
         transaction.commit()?;
-        if durability == redb::Durability::Immediate {
+        if matches!(durability, redb::Durability::Immediate) {
             self.synced = Instant::now();
             self.dirty = false;
         } else {
@@ -115,39 +144,76 @@ impl Disk {
     }
 
     /// Writes one batch; durable on return unless the store is relaxed.
-    pub(crate) fn write<'a>(
+    ///
+    /// `before` tells what was at a place at revision `base`: after a failure the
+    /// file is opened anew, and brought back to that before it takes the next batch.
+    pub(crate) fn write(
         &mut self,
-        records: impl Iterator<Item = Record<'a>>,
+        records: &[Record],
         revision: u64,
+        base: u64,
+        before: impl Fn(&Key) -> Option<Arc<Object>>,
     ) -> Result<(), redb::Error> {
+        self.recover()?;
         let durability = match self.durability {
-            Durability::Strict => redb::Durability::Immediate,
             Durability::Relaxed { sync_every } if self.synced.elapsed() < sync_every => {
                 redb::Durability::None
             }
-            Durability::Relaxed { .. } => redb::Durability::Immediate,
+            Durability::Strict | Durability::Relaxed { .. } => redb::Durability::Immediate,
         };
-        if matches!(self.durability, Durability::Relaxed { .. }) && revision >= self.reserved {
-            self.reserve(revision)?;
-        }
-        self.transact(durability, |transaction| {
-            let mut objects = transaction.open_table(OBJECTS)?;
-            for record in records {
-                match record {
-                    Record::Put(object) => {
-                        objects.insert(place(&object.key), encode(object).as_slice())?;
-                    }
-                    Record::Delete(key) => {
-                        objects.remove(place(key))?;
-                    }
-                }
-            }
-            let count = objects.len()?;
-            let mut meta = transaction.open_table(META)?;
-            meta.insert("revision", revision)?;
-            meta.insert("objects", count)?;
+        let relaxed = matches!(self.durability, Durability::Relaxed { .. });
+        let reserved = if relaxed && revision >= self.reserved {
+            self.reserve(revision)
+        } else {
             Ok(())
-        })
+        };
+        let written = reserved.and_then(|()| {
+            self.transact(durability, |transaction| {
+                put(transaction, records, revision)
+            })
+        });
+        if written.is_err() {
+            self.database = None;
+            let undo = records.iter().map(|record| &record.key);
+            let records = undo
+                .map(|key| Record {
+                    key: key.clone(),
+                    object: before(key),
+                })
+                .collect();
+            self.undo = Some(Undo {
+                records,
+                revision: base,
+            });
+        }
+        written
+    }
+
+    /// Opens the file again after a failed write and removes what that write may have left.
+    ///
+    /// In relaxed mode unsynced batches before it may be lost on disk although
+    /// they are in memory; the file is then refused until the next start.
+    fn recover(&mut self) -> Result<(), redb::Error> {
+        let Some(undo) = &self.undo else {
+            return Ok(());
+        };
+        let database = Database::builder()
+            .set_cache_size(self.cache_bytes)
+            .open(&self.path)?;
+        let on_disk = database.begin_read()?.open_table(META)?.get("revision")?;
+        if on_disk.is_some_and(|on_disk| on_disk.value() < undo.revision) {
+            return Err(redb::Error::Corrupted("unsynced writes are gone".into()));
+        }
+        self.database = Some(database);
+        let undo = self.undo.take().expect("looked at above");
+        let undone = self.transact(redb::Durability::Immediate, |transaction| {
+            put(transaction, &undo.records, undo.revision)
+        });
+        if undone.is_err() {
+            self.database = None;
+            self.undo = Some(undo);
+        }
+        undone
     }
 
     /// Makes everything written so far durable.
@@ -171,9 +237,31 @@ impl Disk {
     pub(crate) fn close(mut self, revision: u64) {
         self.durability = Durability::Strict;
         if let Err(error) = self.reserve(revision) {
-            warn!(error = &error as &dyn std::error::Error, "store file was not closed cleanly");
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "store file was not closed cleanly"
+            );
         }
     }
+}
+
+fn put(
+    transaction: &redb::WriteTransaction,
+    records: &[Record],
+    revision: u64,
+) -> Result<(), redb::Error> {
+    let mut objects = transaction.open_table(OBJECTS)?;
+    for Record { key, object } in records {
+        match object {
+            Some(object) => drop(objects.insert(place(key), encode(object).as_slice())?),
+            None => drop(objects.remove(place(key))?),
+        }
+    }
+    let count = objects.len()?;
+    let mut meta = transaction.open_table(META)?;
+    meta.insert("revision", revision)?;
+    meta.insert("objects", count)?;
+    Ok(())
 }
 
 fn place(key: &Key) -> (&str, &str, &str) {
@@ -190,16 +278,30 @@ fn encode(object: &Object) -> Vec<u8> {
 }
 
 fn decode(key: Key, value: &[u8]) -> Result<Object, String> {
-    let (header, bytes) =
-        value.split_at_checked(HEADER).ok_or_else(|| format!("`{key}` is cut short"))?;
+    let (header, bytes) = value
+        .split_at_checked(HEADER)
+        .ok_or_else(|| format!("`{key}` is cut short"))?;
     let number = |at: usize| {
-        u64::from_le_bytes(header[at..at + 8].try_into().expect("the header is long enough"))
+        u64::from_le_bytes(
+            header[at..at + 8]
+                .try_into()
+                .expect("the header is long enough"),
+        )
     };
-    let crc = u32::from_le_bytes(header[16..20].try_into().expect("the header is long enough"));
+    let crc = u32::from_le_bytes(
+        header[16..20]
+            .try_into()
+            .expect("the header is long enough"),
+    );
     if crc32fast::hash(bytes) != crc {
         return Err(format!("the checksum of `{key}` does not match"));
     }
-    Ok(Object::new(key, number(0), number(8), Bytes::copy_from_slice(bytes)))
+    Ok(Object::new(
+        key,
+        number(0),
+        number(8),
+        Bytes::copy_from_slice(bytes),
+    ))
 }
 
 fn open_error(path: &Path, cause: redb::Error) -> OpenError {
@@ -207,18 +309,25 @@ fn open_error(path: &Path, cause: redb::Error) -> OpenError {
     match cause {
         redb::Error::DatabaseAlreadyOpen => OpenError::InUse { path },
         redb::Error::Corrupted(what) => OpenError::Damaged { path, what },
-        redb::Error::RepairAborted => {
-            OpenError::Damaged { path, what: "it cannot be repaired".into() }
-        }
+        redb::Error::RepairAborted => OpenError::Damaged {
+            path,
+            what: "it cannot be repaired".into(),
+        },
         redb::Error::Io(cause)
             if matches!(
                 cause.kind(),
                 std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
             ) =>
         {
-            OpenError::Damaged { path, what: cause.to_string() }
+            OpenError::Damaged {
+                path,
+                what: cause.to_string(),
+            }
         }
-        cause => OpenError::Open { path, cause: Box::new(cause) },
+        cause => OpenError::Open {
+            path,
+            cause: Box::new(cause),
+        },
     }
 }
 
@@ -229,8 +338,14 @@ fn open_and_load(path: &Path, cache_bytes: usize) -> Result<(Database, Snapshot)
         .map_err(|cause| open_error(path, cause.into()))?;
     let snapshot = load(&database).map_err(|problem| match problem {
         Problem::File(cause) => open_error(path, *cause),
-        Problem::Damaged(what) => OpenError::Damaged { path: path.to_owned(), what },
-        Problem::Format(found) => OpenError::Format { path: path.to_owned(), found },
+        Problem::Damaged(what) => OpenError::Damaged {
+            path: path.to_owned(),
+            what,
+        },
+        Problem::Format(found) => OpenError::Format {
+            path: path.to_owned(),
+            found,
+        },
     })?;
     Ok((database, snapshot))
 }
@@ -254,9 +369,8 @@ fn load(database: &Database) -> Result<Snapshot, Problem> {
         Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Snapshot::default()),
         Err(cause) => return Err(cause.into()),
     };
-    let number = |name| -> Result<Option<u64>, Problem> {
-        Ok(meta.get(name)?.map(|guard| guard.value()))
-    };
+    let number =
+        |name| -> Result<Option<u64>, Problem> { Ok(meta.get(name)?.map(|guard| guard.value())) };
     match number("format")? {
         Some(FORMAT) => {}
         found => return Err(Problem::Format(found.unwrap_or(0))),
@@ -283,11 +397,15 @@ fn load(database: &Database) -> Result<Snapshot, Problem> {
     }
     let expected = number("objects")?.unwrap_or(0);
     if expected != count {
-        return Err(Problem::Damaged(format!("it holds {count} objects instead of {expected}")));
+        return Err(Problem::Damaged(format!(
+            "it holds {count} objects instead of {expected}"
+        )));
     }
     let revision = number("revision")?.unwrap_or(0);
     if snapshot.revision > revision {
-        return Err(Problem::Damaged(format!("an object is newer than revision {revision}")));
+        return Err(Problem::Damaged(format!(
+            "an object is newer than revision {revision}"
+        )));
     }
     snapshot.revision = revision.max(number("reserved")?.unwrap_or(0));
     Ok(snapshot)

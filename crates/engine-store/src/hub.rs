@@ -30,12 +30,13 @@ pub struct Event {
 }
 
 impl Event {
-    pub(crate) fn new(
-        kind: EventKind,
-        object: Arc<Object>,
-        previous: Option<Arc<Object>>,
-    ) -> Self {
-        Self { kind, object, previous, encoded: OnceLock::new() }
+    pub(crate) fn new(kind: EventKind, object: Arc<Object>, previous: Option<Arc<Object>>) -> Self {
+        Self {
+            kind,
+            object,
+            previous,
+            encoded: OnceLock::new(),
+        }
     }
 
     pub fn revision(&self) -> u64 {
@@ -57,7 +58,9 @@ pub struct Scope {
 
 impl Scope {
     fn covers(&self, key: &Key) -> bool {
-        self.namespace.as_ref().is_none_or(|wanted| *wanted == key.namespace)
+        self.namespace
+            .as_ref()
+            .is_none_or(|wanted| *wanted == key.namespace)
             && self.name.as_ref().is_none_or(|wanted| *wanted == key.name)
     }
 }
@@ -114,8 +117,16 @@ pub(crate) struct Hub {
 
 impl Hub {
     pub(crate) fn new(limits: HubLimits, start: u64) -> Self {
-        let state = State { topics: HashMap::new(), next_id: 0 };
-        Self { state: Mutex::new(state), limits, start, published: watch::Sender::new(start) }
+        let state = State {
+            topics: HashMap::new(),
+            next_id: 0,
+        };
+        Self {
+            state: Mutex::new(state),
+            limits,
+            start,
+            published: watch::Sender::new(start),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -143,21 +154,42 @@ impl Hub {
         let topic = state.topics.entry(resource.clone()).or_default();
         let oldest = topic.floor.unwrap_or(self.start);
         if from < oldest {
-            return Err(WatchError::TooOld { requested: from, oldest });
+            return Err(WatchError::TooOld {
+                requested: from,
+                oldest,
+            });
         }
         let (queue, receiver) = mpsc::channel(self.limits.watcher_queue);
-        let subscription = Subscription { id, from, scope, queue };
-        let first = topic.history.partition_point(|event| event.revision() <= from);
-        let backlog =
-            topic.history.range(first..).filter(|event| subscription.wants(event)).cloned();
+        let subscription = Subscription {
+            id,
+            from,
+            scope,
+            queue,
+        };
+        let first = topic
+            .history
+            .partition_point(|event| event.revision() <= from);
+        let backlog = topic
+            .history
+            .range(first..)
+            .filter(|event| subscription.wants(event))
+            .cloned();
         let backlog: VecDeque<_> = backlog.collect();
         topic.subscriptions.push(subscription);
-        Ok(Watcher::new(backlog, receiver, id, resource.clone(), Arc::clone(self)))
+        Ok(Watcher::new(
+            backlog,
+            receiver,
+            id,
+            resource.clone(),
+            Arc::clone(self),
+        ))
     }
 
     pub(crate) fn unsubscribe(&self, resource: &Resource, id: u64) {
         if let Some(topic) = self.lock().topics.get_mut(resource) {
-            topic.subscriptions.retain(|subscription| subscription.id != id);
+            topic
+                .subscriptions
+                .retain(|subscription| subscription.id != id);
         }
     }
 
@@ -169,7 +201,10 @@ impl Hub {
             if !state.topics.contains_key(resource) {
                 state.topics.insert(resource.clone(), Topic::default());
             }
-            let topic = state.topics.get_mut(resource).expect("inserted above when missing");
+            let topic = state
+                .topics
+                .get_mut(resource)
+                .expect("inserted above when missing");
             topic.subscriptions.retain(|subscription| {
                 !subscription.wants(&event)
                     || subscription.queue.try_send(Arc::clone(&event)).is_ok()
@@ -188,7 +223,11 @@ impl Hub {
     }
 
     pub(crate) fn watcher_count(&self) -> usize {
-        self.lock().topics.values().map(|topic| topic.subscriptions.len()).sum()
+        self.lock()
+            .topics
+            .values()
+            .map(|topic| topic.subscriptions.len())
+            .sum()
     }
 }
 
@@ -199,7 +238,9 @@ impl Topic {
         while self.history.len() > limits.history_events
             || self.history_bytes > limits.history_bytes
         {
-            let Some(oldest) = self.history.pop_front() else { break };
+            let Some(oldest) = self.history.pop_front() else {
+                break;
+            };
             self.history_bytes -= oldest.object.bytes.len();
             self.floor = Some(oldest.revision());
         }

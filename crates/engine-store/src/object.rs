@@ -47,7 +47,11 @@ impl Key {
         namespace: impl Into<Arc<str>>,
         name: impl Into<Arc<str>>,
     ) -> Self {
-        Self { resource, namespace: namespace.into(), name: name.into() }
+        Self {
+            resource,
+            namespace: namespace.into(),
+            name: name.into(),
+        }
     }
 }
 
@@ -56,7 +60,11 @@ impl fmt::Display for Key {
         if self.namespace.is_empty() {
             write!(formatter, "{}/{}", self.resource, self.name)
         } else {
-            write!(formatter, "{}/{}/{}", self.resource, self.namespace, self.name)
+            write!(
+                formatter,
+                "{}/{}/{}",
+                self.resource, self.namespace, self.name
+            )
         }
     }
 }
@@ -74,7 +82,10 @@ pub struct Body {
 impl Body {
     /// Contents that do not mention their revision.
     pub fn opaque(bytes: impl Into<Vec<u8>>) -> Self {
-        Self { bytes: bytes.into(), revision_at: None }
+        Self {
+            bytes: bytes.into(),
+            revision_at: None,
+        }
     }
 
     /// Contents in which the revision is inserted at byte `revision_at`.
@@ -87,7 +98,9 @@ impl Body {
     }
 
     pub(crate) fn finish(self, revision: u64) -> Bytes {
-        let Some(at) = self.revision_at else { return Bytes::from(self.bytes) };
+        let Some(at) = self.revision_at else {
+            return Bytes::from(self.bytes);
+        };
         let digits = revision.to_string();
         let mut whole = Vec::with_capacity(self.bytes.len() + digits.len());
         whole.extend_from_slice(&self.bytes[..at]);
@@ -114,7 +127,13 @@ pub struct Object {
 
 impl Object {
     pub(crate) fn new(key: Key, revision: u64, created: u64, bytes: Bytes) -> Self {
-        Self { key, revision, created, bytes, facts: OnceLock::new() }
+        Self {
+            key,
+            revision,
+            created,
+            bytes,
+            facts: OnceLock::new(),
+        }
     }
 
     /// Returns the object's facts; `extract` runs at most once per version.

@@ -8,7 +8,12 @@ use imbl::OrdMap;
 use crate::object::{Key, Object, Resource};
 
 pub(crate) type Place = (Arc<str>, Arc<str>);
-pub(crate) type Collection = OrdMap<Place, Arc<Object>>;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Collection {
+    objects: OrdMap<Place, Arc<Object>>,
+    changed: u64,
+}
 
 /// All objects as they were at `revision`.
 #[derive(Clone, Debug, Default)]
@@ -23,17 +28,34 @@ impl Snapshot {
     }
 
     pub fn get(&self, key: &Key) -> Option<&Arc<Object>> {
-        self.collections.get(&key.resource)?.get(&(key.namespace.clone(), key.name.clone()))
+        self.collections
+            .get(&key.resource)?
+            .objects
+            .get(&(key.namespace.clone(), key.name.clone()))
     }
 
     /// Number of objects in a collection.
     pub fn count(&self, resource: &Resource) -> usize {
-        self.collections.get(resource).map_or(0, OrdMap::len)
+        self.collections
+            .get(resource)
+            .map_or(0, |held| held.objects.len())
+    }
+
+    /// Revision of the last change in a collection since the store was opened
+    /// (of the newest object, if there was none).
+    pub fn changed_at(&self, resource: &Resource) -> u64 {
+        self.collections
+            .get(resource)
+            .map_or(0, |held| held.changed)
     }
 
     /// The collections that hold at least one object.
     pub fn resources(&self) -> impl Iterator<Item = &Resource> {
-        self.collections.iter().filter(|(_, held)| !held.is_empty()).map(|(resource, _)| resource)
+        let filled = self
+            .collections
+            .iter()
+            .filter(|(_, held)| !held.objects.is_empty());
+        filled.map(|(resource, _)| resource)
     }
 
     /// Objects of a collection, of one namespace or of all, in order of
@@ -53,7 +75,7 @@ impl Snapshot {
         self.collections
             .get(resource)
             .into_iter()
-            .flat_map(move |held| held.range((start.clone(), Bound::Unbounded)))
+            .flat_map(move |held| held.objects.range((start.clone(), Bound::Unbounded)))
             .skip_while({
                 let namespace = namespace.clone();
                 move |((found, _), _)| namespace.as_ref().is_some_and(|wanted| found < wanted)
@@ -68,13 +90,17 @@ impl Snapshot {
         let place = (object.key.namespace.clone(), object.key.name.clone());
         let resource = object.key.resource.clone();
         self.revision = self.revision.max(object.revision);
-        self.collections.entry(resource).or_default().insert(place, object);
+        let held = self.collections.entry(resource).or_default();
+        held.changed = held.changed.max(object.revision);
+        held.objects.insert(place, object);
     }
 
     pub(crate) fn remove(&mut self, key: &Key, revision: u64) {
         self.revision = self.revision.max(revision);
         if let Some(held) = self.collections.get_mut(&key.resource) {
-            held.remove(&(key.namespace.clone(), key.name.clone()));
+            held.changed = held.changed.max(revision);
+            held.objects
+                .remove(&(key.namespace.clone(), key.name.clone()));
         }
     }
 }

@@ -56,7 +56,7 @@ impl Default for Limits {
             history_events: 8192,
             history_bytes: 32 << 20,
             watcher_queue: 4096,
-            snapshot_age: Duration::from_secs(300),
+            snapshot_age: Duration::from_mins(5),
             snapshots: 256,
             cache_bytes: 8 << 20,
         }
@@ -83,7 +83,10 @@ impl Options {
 
     /// Durable in `path`.
     pub fn disk(path: impl Into<PathBuf>) -> Self {
-        Self { backend: Backend::Disk(path.into()), ..Self::memory() }
+        Self {
+            backend: Backend::Disk(path.into()),
+            ..Self::memory()
+        }
     }
 }
 
@@ -106,7 +109,10 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn snapshot(&self) -> Snapshot {
-        self.newest.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.newest
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -137,7 +143,11 @@ pub struct Store {
 impl Store {
     /// Opens the store and reads it into memory.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        let Options { backend, durability, limits } = options;
+        let Options {
+            backend,
+            durability,
+            limits,
+        } = options;
         let (disk, snapshot) = match backend {
             Backend::Memory => (None, Snapshot::default()),
             Backend::Disk(path) => {
@@ -158,13 +168,7 @@ impl Store {
         });
         // As many writers may wait as fit in two batches; more wait in their own tasks.
         let (requests, receiver) = mpsc::channel(1024);
-        std::thread::Builder::new()
-            .name("store-committer".into())
-            .spawn({
-                let shared = Arc::clone(&shared);
-                move || committer::run(receiver, &shared, disk)
-            })
-            .expect("the system can start a thread");
+        committer::start(receiver, Arc::clone(&shared), disk).map_err(OpenError::Thread)?;
         Ok(Self { shared, requests })
     }
 
@@ -174,11 +178,19 @@ impl Store {
     }
 
     pub fn revision(&self) -> u64 {
-        self.shared.newest.read().unwrap_or_else(PoisonError::into_inner).revision
+        self.shared
+            .newest
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .revision
     }
 
     pub fn get(&self, key: &Key) -> Option<Arc<Object>> {
-        let newest = self.shared.newest.read().unwrap_or_else(PoisonError::into_inner);
+        let newest = self
+            .shared
+            .newest
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         newest.get(key).cloned()
     }
 
@@ -186,8 +198,13 @@ impl Store {
     pub fn pin(&self, snapshot: Snapshot) {
         let mut kept = self.shared.kept();
         let now = Instant::now();
-        kept.pinned.retain(|(_, since)| now.duration_since(*since) < self.shared.limits.snapshot_age);
-        if kept.pinned.iter().any(|(held, _)| held.revision == snapshot.revision) {
+        kept.pinned
+            .retain(|(_, since)| now.duration_since(*since) < self.shared.limits.snapshot_age);
+        if kept
+            .pinned
+            .iter()
+            .any(|(held, _)| held.revision == snapshot.revision)
+        {
             return;
         }
         if kept.pinned.len() >= self.shared.limits.snapshots {
@@ -205,8 +222,15 @@ impl Store {
         let kept = self.shared.kept();
         let now = Instant::now();
         let fresh = |since: &Instant| now.duration_since(*since) < self.shared.limits.snapshot_age;
-        let pinned = kept.pinned.iter().filter(|(_, since)| fresh(since)).map(|(held, _)| held);
-        pinned.chain(&kept.recent).find(|held| held.revision == revision).cloned()
+        let pinned = kept
+            .pinned
+            .iter()
+            .filter(|(_, since)| fresh(since))
+            .map(|(held, _)| held);
+        pinned
+            .chain(&kept.recent)
+            .find(|held| held.revision == revision)
+            .cloned()
     }
 
     /// Carries out one write; returns the new version (of a deletion: the last one).
@@ -219,7 +243,10 @@ impl Store {
     pub async fn commit(&self, ops: Vec<Op>) -> Result<Vec<Arc<Object>>, CommitError> {
         let (reply, answer) = oneshot::channel();
         let request = Request::Commit { ops, reply };
-        self.requests.send(request).await.map_err(|_| CommitError::Closed)?;
+        self.requests
+            .send(request)
+            .await
+            .map_err(|_| CommitError::Closed)?;
         answer.await.map_err(|_| CommitError::Closed)?
     }
 
@@ -248,7 +275,10 @@ impl Store {
     /// Makes everything acknowledged durable, also in relaxed mode.
     pub async fn flush(&self) -> Result<(), CommitError> {
         let (reply, answer) = oneshot::channel();
-        self.requests.send(Request::Flush { reply }).await.map_err(|_| CommitError::Closed)?;
+        self.requests
+            .send(Request::Flush { reply })
+            .await
+            .map_err(|_| CommitError::Closed)?;
         answer.await.map_err(|_| CommitError::Closed)
     }
 

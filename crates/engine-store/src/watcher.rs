@@ -33,7 +33,13 @@ impl Watcher {
         resource: Resource,
         hub: Arc<Hub>,
     ) -> Self {
-        Self { backlog, queue, id, resource, hub }
+        Self {
+            backlog,
+            queue,
+            id,
+            resource,
+            hub,
+        }
     }
 
     /// Waits for the next event; dropping the future loses nothing.
@@ -46,7 +52,9 @@ impl Watcher {
 
     /// Returns an event that is already there.
     pub fn ready(&mut self) -> Option<Arc<Event>> {
-        self.backlog.pop_front().or_else(|| self.queue.try_recv().ok())
+        self.backlog
+            .pop_front()
+            .or_else(|| self.queue.try_recv().ok())
     }
 
     /// Returns a revision up to which everything was handed out, if that is so now.
