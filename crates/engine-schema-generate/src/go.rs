@@ -15,9 +15,9 @@ use crate::go_text;
 pub(crate) enum GoType {
     Builtin(String),
     Named(String),
-    Pointer(Box<GoType>),
-    List(Box<GoType>),
-    Map(Box<GoType>, Box<GoType>),
+    Pointer(Box<Self>),
+    List(Box<Self>),
+    Map(Box<Self>, Box<Self>),
 }
 
 /// One field of a Go struct.

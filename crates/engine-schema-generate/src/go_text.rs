@@ -53,7 +53,10 @@ fn imports(text: &str) -> BTreeMap<String, String> {
             ")" => inside = false,
             _ => {}
         }
-        let Some(line) = line.strip_prefix("import ").or(inside.then_some(line)) else {
+        let Some(line) = line
+            .strip_prefix("import ")
+            .or_else(|| inside.then_some(line))
+        else {
             continue;
         };
         let mut quoted = line.split('"');
@@ -100,9 +103,8 @@ impl File<'_> {
         let name = options.next().unwrap_or_default();
         let options: Vec<&str> = options.collect();
         let json = match name {
-            "-" => Some("-".to_owned()),
             "" if options.contains(&"inline") => None,
-            "" => Some("-".to_owned()),
+            "" | "-" => Some("-".to_owned()),
             name => Some(name.to_owned()),
         };
         Some(GoField {

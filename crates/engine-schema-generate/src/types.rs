@@ -228,13 +228,13 @@ impl Collector<'_> {
         if let Some(name) = scalar_name(self.go, &tag.go_type) {
             body.insert("g".to_owned(), json!(name));
         }
+        let pointer = matches!(tag.go_type, GoType::Pointer(_));
         // Defaults that only repeat the zero value say nothing: the presence says it.
-        if let Some(default) = property.get("default").filter(|default| {
-            **default != json!({})
-                && **default != json!("")
-                && **default != json!(0)
-                && **default != json!(false)
-        }) {
+        let zeros = [json!({}), json!(""), json!(0), json!(false)];
+        let default = property
+            .get("default")
+            .filter(|default| !zeros.contains(default) || (pointer && **default != zeros[0]));
+        if let Some(default) = default {
             body.insert("d".to_owned(), default.clone());
         }
         if let Some(strategy) = property.get("x-kubernetes-patch-strategy") {
@@ -330,14 +330,11 @@ fn presence(go: &Packages, field: &GoField) -> Option<&'static str> {
 fn scalar_name(go: &Packages, go_type: &GoType) -> Option<String> {
     match go_type {
         GoType::Pointer(inner) => scalar_name(go, inner),
-        GoType::Named(name) => match go.resolve(go_type) {
-            Resolved::Struct(..) => None,
-            _ => {
-                let mut parts = name.rsplit('.');
-                let (name, package) = (parts.next()?, parts.next()?);
-                Some(format!("{package}.{name}"))
-            }
-        },
+        GoType::Named(name) if !matches!(go.resolve(go_type), Resolved::Struct(_)) => {
+            let mut parts = name.rsplit('.');
+            let (name, package) = (parts.next()?, parts.next()?);
+            Some(format!("{package}.{name}"))
+        }
         _ => None,
     }
 }

@@ -65,9 +65,8 @@ fn present(presence: Presence, type_ref: TypeRef<'_>, value: Value) -> Option<Va
     match presence {
         Presence::OmitEmpty => (!is_empty(&value)).then_some(value),
         Presence::OmitNull | Presence::OmitZero => (!value.is_null()).then_some(value),
-        Presence::Null => Some(value),
         Presence::Always if value.is_null() => Some(zero(type_ref)),
-        Presence::Always => Some(value),
+        Presence::Null | Presence::Always => Some(value),
     }
 }
 

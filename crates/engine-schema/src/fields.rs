@@ -162,7 +162,10 @@ impl Checker {
             },
         };
         if !fits {
-            let name = place.go_name.unwrap_or(scalar_name(scalar)).to_owned();
+            let name = place
+                .go_name
+                .unwrap_or_else(|| scalar_name(scalar))
+                .to_owned();
             self.mismatch(value, place, &name);
         }
     }

@@ -164,7 +164,9 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let mut items = Vec::new();
         loop {
             state.path.truncate(length);
-            state.path.push_str(&format!("[{}]", items.len()));
+            state.path.push('[');
+            state.path.push_str(&items.len().to_string());
+            state.path.push(']');
             match access.next_element_seed(Seed(state))? {
                 Some(item) => items.push(item),
                 None => break,

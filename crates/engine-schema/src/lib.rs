@@ -3,11 +3,12 @@
 //! objects through them. Objects are `serde_json::Value`.
 //!
 //! A new built-in kind is a line in the generator's list plus, where the real
-//! server computes something, a hook beside the defaults or the table. Nothing here
+//! server computes something, a hook in [`defaults`]. Nothing here
 //! knows requests, storage or time; the tables come from `data/`, which
 //! `foreshore-engine-schema-generate` writes from a real API server's documents.
 
 mod conform;
+pub mod defaults;
 mod fields;
 pub mod json;
 mod load;
@@ -19,6 +20,7 @@ mod types;
 mod violation;
 
 pub use conform::conform;
+pub use defaults::apply_defaults;
 pub use fields::{Report, TypeMismatch, check_fields};
 pub use json::{DuplicateKey, Limits, ParseError, parse_json, parse_json_with};
 pub use quantity::{Quantity, QuantityError};

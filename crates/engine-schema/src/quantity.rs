@@ -87,6 +87,14 @@ impl Quantity {
         div_ceil(self.nanos, NANO)
     }
 
+    /// The same quantity without anything finer than thousandths.
+    pub(crate) fn rounded_to_millis(self) -> Self {
+        Self {
+            nanos: self.millis() * 1_000_000,
+            format: self.format,
+        }
+    }
+
     pub fn is_zero(self) -> bool {
         self.nanos == 0
     }

@@ -215,6 +215,7 @@ impl<'a> TypeRef<'a> {
     }
 
     /// The type of one of the struct's own fields.
+    #[must_use]
     pub fn field_type(self, field: &Field) -> Self {
         Self {
             types: self.types,
