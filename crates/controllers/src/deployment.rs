@@ -92,10 +92,8 @@ fn finish(
     now: Timestamp,
 ) -> Vec<Change> {
     let status = status::change(&family, progress, now);
-    let revision = history::deployment_revision(&family);
     changes.extend(family.into_changes());
     changes.extend(status);
-    changes.extend(revision);
     changes
 }
 

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use serde_json::json;
 
 use super::replica_sets::{DESIRED_REPLICAS, Family, MAX_REPLICAS};
-use crate::change::{Change, Part, Target, uid};
 
 /// Which rollout a set (or the Deployment) is at, counted from one.
 pub const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -83,26 +81,15 @@ pub(super) fn annotate(annotations: &mut Annotations, inherited: Annotations, ne
     annotations.insert(REVISION.to_owned(), next.to_string());
 }
 
-/// Returns the patch that writes the newest revision on the Deployment.
-///
-/// It is one key and always the value of the newest set, so it needs no
-/// resource version and may follow the status patch.
-pub(super) fn deployment_revision(family: &Family<'_>) -> Option<Change> {
-    let wanted = family.newest()?.annotations.get(REVISION)?;
-    let deployment = family.deployment;
-    let current = deployment
-        .metadata
-        .annotations
-        .as_ref()
-        .and_then(|annotations| annotations.get(REVISION));
-    if current == Some(wanted) {
-        return None;
+/// Writes the revision of the newest set on a copy of the Deployment.
+pub(super) fn mark(family: &Family<'_>, deployment: &mut Deployment) {
+    if let Some(revision) = family
+        .newest()
+        .and_then(|newest| newest.annotations.get(REVISION))
+    {
+        let annotations = deployment.metadata.annotations.get_or_insert_default();
+        annotations.insert(REVISION.to_owned(), revision.clone());
     }
-    Some(Change::Patch {
-        target: Target::of(deployment),
-        part: Part::Main,
-        body: json!({"metadata": {"uid": uid(deployment), "annotations": {REVISION: wanted}}}),
-    })
 }
 
 /// Plans the deletion of the oldest sets beyond the history limit.

@@ -9,7 +9,7 @@ use k8s_openapi::api::apps::v1::{
 
 use super::condition::{self, AVAILABLE, Finding, PROGRESSING, REPLICA_FAILURE};
 use super::replica_sets::{Family, Member};
-use super::{room, wanted_replicas};
+use super::{history, room, wanted_replicas};
 use crate::change::{Change, name};
 
 /// What this decision has to say about progress.
@@ -44,14 +44,14 @@ pub(super) fn change(family: &Family<'_>, progress: Progress, now: Timestamp) ->
         .then(|| next_look(family.spec, &after, family, &conditions, now))
         .flatten();
     after.conditions = (!conditions.is_empty()).then_some(conditions);
-    let patch = (normal(&before) != normal(&after)).then(|| {
-        let wanted = Deployment {
-            status: Some(after),
-            ..family.deployment.clone()
-        };
-        Change::update_status(family.deployment, &wanted)
-    });
-    patch.flatten().into_iter().chain(deadline).collect()
+    let mut wanted = family.deployment.clone();
+    if normal(&before) != normal(&after) {
+        wanted.status = Some(after);
+    }
+    // On the main part a changed annotation would count as a new generation.
+    history::mark(family, &mut wanted);
+    let patch = Change::update_status(family.deployment, &wanted);
+    patch.into_iter().chain(deadline).collect()
 }
 
 /// Returns the patch that makes the next hash a different one.

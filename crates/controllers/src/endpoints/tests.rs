@@ -59,7 +59,7 @@ fn settle(
     for change in changes {
         match change {
             Change::Create { body, .. } => {
-                slices.push(Arc::new(serde_json::from_value(body).unwrap()))
+                slices.push(Arc::new(serde_json::from_value(body).unwrap()));
             }
             Change::Delete { target, .. } => {
                 slices.retain(|slice| slice.metadata.name.as_deref() != Some(&target.name));

@@ -139,7 +139,7 @@ fn a_pod_leaves_when_its_patience_is_over() {
     let lost = node("Unknown", &unreachable(10));
     check(
         &lost,
-        &[patient.clone()],
+        std::slice::from_ref(&patient),
         10,
         &["wait 41", "status web", "wait 20"],
     );
