@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::command::{git_in, run};
+use crate::command::{Answer, git_in, run};
 use crate::durable::sync_refs;
 use crate::error::GitError;
 use crate::lock::Turn;
@@ -62,27 +62,35 @@ impl Repository {
         }
         let input = script(updates)?;
         let turn = Turn::take(self.path())?;
-        let until = Instant::now() + TRY_FOR;
-        let mut watched = None;
-        loop {
+        let answer = self.past_dead_locks(|| {
             let mut command = git_in(self.path(), &[]);
             command.args(["update-ref", "--stdin", "-z"]);
-            let answer = run(command, COMMAND, Some(input.clone().into_bytes()))?;
-            if answer.status.success() {
-                break;
-            }
-            if let Some(moved) = self.moved(updates)? {
-                return Err(moved);
-            }
-            let Some(lock) = lock_file(self.path(), &answer.stderr).filter(|_| Instant::now() < until) else {
-                return Err(answer.into_error(COMMAND));
-            };
-            watch(&lock, &mut watched)?;
-            std::thread::sleep(Duration::from_millis(20));
+            run(command, COMMAND, Some(input.clone().into_bytes()))
+        })?;
+        if !answer.status.success() {
+            return Err(self.moved(updates)?.unwrap_or_else(|| answer.into_error(COMMAND)));
         }
         sync_refs(self.path(), updates.iter().map(|update| update.name.as_str()))?;
         drop(turn);
         Ok(())
+    }
+
+    /// Runs a command that changes references until no dead writer's lock file is in its way.
+    ///
+    /// Call it while it is our [`Turn`]: then no git of ours holds such a lock.
+    pub(crate) fn past_dead_locks(
+        &self,
+        attempt: impl Fn() -> Result<Answer, GitError>,
+    ) -> Result<Answer, GitError> {
+        let until = Instant::now() + TRY_FOR;
+        let mut watched = None;
+        loop {
+            let answer = attempt()?;
+            let lock = lock_file(self.path(), &answer.stderr).filter(|_| !answer.status.success());
+            let Some(lock) = lock.filter(|_| Instant::now() < until) else { return Ok(answer) };
+            watch(&lock, &mut watched)?;
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Returns which reference is not where it was expected.

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::command::{git_in, run_group};
 use crate::error::GitError;
+use crate::lock::Turn;
 use crate::name::check_ref;
 use crate::object::ObjectId;
 use crate::refs::Expected;
@@ -107,7 +108,9 @@ impl Repository {
         }
         arguments.extend(["--".to_owned(), remote.url.clone()]);
         arguments.extend(refspecs.iter().map(|refspec| (*refspec).to_owned()));
-        let answer = remote.run(self, &arguments)?;
+        let turn = Turn::take(self.path())?;
+        let answer = self.past_dead_locks(|| remote.run(self, &arguments))?;
+        drop(turn);
         if answer.status.success() {
             return Ok(());
         }

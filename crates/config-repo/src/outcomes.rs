@@ -1,0 +1,109 @@
+//! What became of releases, on a side ref: agents never write to the main branch.
+//!
+//! | Path on `refs/foreshore/outcomes` | Content |
+//! |---|---|
+//! | `outcomes/<environment>/<site>/<service>.json` | the newest outcome there |
+//! | `verified/<environment>/<service>.json` | artifacts that were healthy, oldest first |
+//!
+//! Reports of one second become one commit.
+
+mod state;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
+
+use foreshore_git::{GitError, Repository};
+use foreshore_model::{EnvironmentName, Outcome, ServiceName};
+use foreshore_release::{Place, Verified};
+use tokio::sync::{oneshot, watch};
+
+use crate::error::ReadError;
+use state::State;
+
+/// Reports that may wait: a thousand services that all change within one second.
+const QUEUE_MAX: usize = 4096;
+
+/// Why a report was not recorded.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReportError {
+    #[error("too many outcomes wait to be recorded; try again")]
+    Busy,
+    #[error("the recorder of outcomes has stopped")]
+    Stopped,
+    /// The report does not fit the config repository; sending it again does not help.
+    #[error("outcome of `{service}` in `{environment}` is refused: {why}")]
+    Refused { environment: EnvironmentName, service: ServiceName, why: String },
+    #[error("cannot record outcomes")]
+    Git(#[source] Arc<GitError>),
+}
+
+type Reply = oneshot::Sender<Result<(), ReportError>>;
+
+/// Handle of the recorder's thread, which ends with the last handle.
+#[derive(Clone)]
+pub struct Outcomes {
+    sender: SyncSender<(Outcome, Reply)>,
+    state: Arc<Mutex<State>>,
+    version: watch::Receiver<u64>,
+}
+
+impl Outcomes {
+    /// Reads what is recorded and starts the recorder; blocks for the reading.
+    pub fn start(repository: Repository) -> Result<Self, ReadError> {
+        let (sender, receiver) = sync_channel(QUEUE_MAX);
+        let (notify, version) = watch::channel(0);
+        let state = Arc::new(Mutex::new(State::read(&repository)?));
+        let worker = worker::Worker::new(repository, state.clone(), notify);
+        let thread = std::thread::Builder::new().name("outcomes".to_owned());
+        let spawned = thread.spawn(move || worker.run(&receiver));
+        spawned.map_err(|cause| GitError::Start { command: "outcomes thread".to_owned(), cause })?;
+        Ok(Self { sender, state, version })
+    }
+
+    /// Records an outcome; it is visible at once, and durable when this returns.
+    ///
+    /// An outcome of an older release than the one recorded is taken and dropped.
+    pub async fn report(&self, outcome: Outcome) -> Result<(), ReportError> {
+        let (reply, receiver) = oneshot::channel();
+        self.sender.try_send((outcome, reply)).map_err(|error| match error {
+            TrySendError::Full(_) => ReportError::Busy,
+            TrySendError::Disconnected(_) => ReportError::Stopped,
+        })?;
+        receiver.await.unwrap_or(Err(ReportError::Stopped))
+    }
+
+    /// Returns the newest outcome of each site.
+    pub fn newest(&self, environment: &EnvironmentName, service: &ServiceName) -> Vec<Outcome> {
+        self.state().newest(&(environment.clone(), service.clone()))
+    }
+
+    /// Returns the newest outcome of everything.
+    pub fn all(&self) -> Vec<Outcome> {
+        self.state().all()
+    }
+
+    /// Returns the artifacts that were healthy on every site, oldest first.
+    pub fn verified(&self, environment: &EnvironmentName, service: &ServiceName) -> Vec<Verified> {
+        self.state().verified.get(&(environment.clone(), service.clone())).cloned().unwrap_or_default()
+    }
+
+    pub fn all_verified(&self) -> BTreeMap<Place, Vec<Verified>> {
+        self.state().verified.clone()
+    }
+
+    /// Grows with every change of what is recorded.
+    pub fn version(&self) -> u64 {
+        *self.version.borrow()
+    }
+
+    /// Tells of every change.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.version.clone()
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
