@@ -13,6 +13,7 @@ mod fields;
 pub mod json;
 mod load;
 pub mod openapi;
+pub mod proto;
 mod quantity;
 mod resource;
 mod schema;

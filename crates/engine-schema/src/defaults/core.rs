@@ -54,7 +54,7 @@ pub(super) fn set_defaults(name: &str, fields: &mut Fields) {
             set_null(fields, "volumeMode", "Filesystem");
         }
         "PersistentVolumeClaimStatus" | "PersistentVolumeStatus" => {
-            set_unset(fields, "phase", "Pending")
+            set_unset(fields, "phase", "Pending");
         }
         _ => {}
     }
