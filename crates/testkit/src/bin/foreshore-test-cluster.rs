@@ -27,6 +27,10 @@ struct Arguments {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 
+    /// End when standard input does, and so with whoever holds its other end
+    #[arg(long)]
+    until_stdin_closes: bool,
+
     /// Verbosity of the logs of the real control plane
     #[arg(long, value_name = "LEVEL", default_value_t = 0)]
     verbosity: u8,
@@ -71,8 +75,16 @@ async fn run(arguments: Arguments) -> Result<()> {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = stdin_closes(), if arguments.until_stdin_closes => {}
     }
     Ok(())
+}
+
+/// Reads until there is nothing more. A read that fails is an end, too.
+async fn stdin_closes() {
+    tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink())
+        .await
+        .ok();
 }
 
 #[expect(clippy::print_stdout, reason = "the line is this program's answer")]
