@@ -1,1 +1,31 @@
 //! Brings one cluster to what the config repository says.
+//!
+//! [`Agent`] pulls the config repository, hands every service of its
+//! environments to a worker of its own, and reports what becomes of each
+//! release. It keeps nothing of its own: after a kill it finds everything
+//! again in git, in the inventories and in the cluster.
+
+mod agent;
+mod desired;
+mod hints;
+mod options;
+mod order;
+mod phase;
+mod report;
+mod rounds;
+mod server;
+mod source;
+mod steps;
+mod watches;
+mod worker;
+mod world;
+
+#[cfg(test)]
+mod fixture;
+
+pub use agent::{Agent, Handle, OptionsError};
+pub use desired::{Desired, DesiredError, desired};
+pub use foreshore_git::Credential;
+pub use options::{Options, ServerOptions};
+pub use source::{EnvironmentFiles, Manifest, MirrorSource, ServiceFiles, Source, SourceError};
+pub use steps::{Refusal, Stage, Step, prune_steps, release_steps, retire_steps};

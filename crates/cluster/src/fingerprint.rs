@@ -61,6 +61,7 @@ fn stable(metadata: &Map<String, Value>) -> Map<String, Value> {
         .filter(|(key, _)| !VOLATILE.contains(&key.as_str()))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
+    kept.retain(|_, value| !is_nothing(value));
     let empty = kept
         .get_mut("annotations")
         .and_then(Value::as_object_mut)
@@ -72,6 +73,16 @@ fn stable(metadata: &Map<String, Value>) -> Map<String, Value> {
         kept.remove("annotations");
     }
     kept
+}
+
+/// Readers differ in whether they keep such fields, so they must not count.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -146,6 +146,21 @@ impl Cluster {
         found.iter().map(Inventory::of).collect()
     }
 
+    /// Returns the inventory of one service, none if it has none here.
+    pub async fn inventory(
+        &self,
+        namespace: &str,
+        environment: &EnvironmentName,
+        service: &ServiceName,
+    ) -> Result<Option<Inventory>, InventoryError> {
+        let reference = Inventory::empty(environment.clone(), service.clone()).reference(namespace);
+        self.get(&reference)
+            .await?
+            .as_ref()
+            .map(Inventory::of)
+            .transpose()
+    }
+
     /// Writes what a service has.
     pub async fn save_inventory(
         &self,

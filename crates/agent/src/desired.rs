@@ -1,0 +1,328 @@
+//! What one service shall be in one environment, checked before anything is asked of a cluster.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use foreshore_cluster::{
+    ARTIFACT_ANNOTATION, ENVIRONMENT_LABEL, RELEASE_ANNOTATION, Reference, SERVICE_LABEL,
+};
+use foreshore_model::yaml::{self, YamlError};
+use foreshore_model::{EnvironmentName, Operations, ReleaseFile, ServiceName};
+
+use crate::source::ServiceFiles;
+
+/// The most objects one service may have.
+const OBJECTS_MAX: usize = foreshore_cluster::ENTRIES_MAX;
+
+/// The desired state of a service, ready to be applied.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    pub namespace: String,
+    /// Tree id of the service's folder.
+    pub tree: String,
+    /// Commit it was read from.
+    pub commit: String,
+    pub release: ReleaseFile,
+    pub operations: Operations,
+    /// Objects with namespace, ownership labels and release annotations.
+    pub objects: Vec<Value>,
+}
+
+/// Why the files of a service are no desired state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DesiredError {
+    #[error(transparent)]
+    Yaml(#[from] YamlError),
+    #[error(
+        "`{path}` has a document that is no object with `apiVersion`, `kind` and `metadata.name`"
+    )]
+    NotAnObject { path: String },
+    #[error("`{path}` has a `List`; write its items as documents of their own")]
+    IsList { path: String },
+    #[error(
+        "{object} in `{path}` is for namespace `{namespace}`; the environment's is `{expected}`"
+    )]
+    OtherNamespace {
+        path: String,
+        object: String,
+        namespace: String,
+        expected: String,
+    },
+    #[error("{object} is in `{path}` and in `{other}`")]
+    Duplicate {
+        object: String,
+        path: String,
+        other: String,
+    },
+    #[error("{object} in `{path}` says to which {what} it belongs; only the agent does")]
+    ForeignOwner {
+        object: String,
+        path: String,
+        what: &'static str,
+    },
+    #[error("`release.yaml` is of {found}, its folder is of {expected}")]
+    OtherRelease { found: String, expected: String },
+    #[error("the service has {count} objects, at most {OBJECTS_MAX} are supported")]
+    TooMany { count: usize },
+}
+
+/// Turns the files of a service into the objects to apply.
+pub fn desired(
+    files: ServiceFiles,
+    environment: &EnvironmentName,
+    service: &ServiceName,
+    namespace: &str,
+    commit: &str,
+) -> Result<Desired, DesiredError> {
+    let release = files.release;
+    if release.service != *service || release.environment != *environment {
+        return Err(DesiredError::OtherRelease {
+            found: format!("`{}` in `{}`", release.service, release.environment),
+            expected: format!("`{service}` in `{environment}`"),
+        });
+    }
+    let mut objects = Vec::new();
+    let mut places: BTreeMap<Reference, String> = BTreeMap::new();
+    for manifest in &files.manifests {
+        for mut object in yaml::read_manifests(&manifest.path, &manifest.text)? {
+            let reference = place(&mut object, &manifest.path, namespace)?;
+            check_owner(&object, &reference, &manifest.path, &release)?;
+            let path = manifest.path.clone();
+            if let Some(other) = places.get(&reference) {
+                return Err(DesiredError::Duplicate {
+                    object: reference.to_string(),
+                    path,
+                    other: other.clone(),
+                });
+            }
+            mark(&mut object, &release);
+            if files.operations.replicas.contains_key(&reference.name) {
+                leave_replicas(&mut object);
+            }
+            places.insert(reference, path);
+            objects.push(object);
+        }
+    }
+    if objects.len() > OBJECTS_MAX {
+        return Err(DesiredError::TooMany {
+            count: objects.len(),
+        });
+    }
+    Ok(Desired {
+        namespace: namespace.to_owned(),
+        tree: files.tree,
+        commit: commit.to_owned(),
+        release,
+        operations: files.operations,
+        objects,
+    })
+}
+
+/// Checks that a document is one object and puts it into the namespace.
+fn place(object: &mut Value, path: &str, namespace: &str) -> Result<Reference, DesiredError> {
+    let not_an_object = || DesiredError::NotAnObject {
+        path: path.to_owned(),
+    };
+    let reference = Reference::of(object).ok_or_else(not_an_object)?;
+    if reference.kind.ends_with("List") && object.get("items").is_some() {
+        return Err(DesiredError::IsList {
+            path: path.to_owned(),
+        });
+    }
+    for field in ["labels", "annotations"] {
+        let written = &object["metadata"][field];
+        if !written.is_null() && !written.is_object() {
+            return Err(not_an_object());
+        }
+    }
+    if !reference.namespace.is_empty() && reference.namespace != namespace {
+        return Err(DesiredError::OtherNamespace {
+            path: path.to_owned(),
+            object: reference.to_string(),
+            namespace: reference.namespace,
+            expected: namespace.to_owned(),
+        });
+    }
+    object["metadata"]["namespace"] = json!(namespace);
+    Reference::of(object).ok_or_else(not_an_object)
+}
+
+/// A manifest may repeat the labels of its own service, but not claim another's.
+fn check_owner(
+    object: &Value,
+    reference: &Reference,
+    path: &str,
+    release: &ReleaseFile,
+) -> Result<(), DesiredError> {
+    let ours = [
+        (SERVICE_LABEL, release.service.as_str(), "service"),
+        (
+            ENVIRONMENT_LABEL,
+            release.environment.as_str(),
+            "environment",
+        ),
+    ];
+    for (label, expected, what) in ours {
+        let written = object["metadata"]["labels"].get(label);
+        if written.is_some_and(|written| written != expected) {
+            return Err(DesiredError::ForeignOwner {
+                object: reference.to_string(),
+                path: path.to_owned(),
+                what,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Writes who owns the object and which release it is of.
+///
+/// Only on the object itself, never in a pod template: the same bytes
+/// released again must not restart anything.
+fn mark(object: &mut Value, release: &ReleaseFile) {
+    let metadata = &mut object["metadata"];
+    metadata["labels"][SERVICE_LABEL] = json!(release.service.as_str());
+    metadata["labels"][ENVIRONMENT_LABEL] = json!(release.environment.as_str());
+    metadata["annotations"][RELEASE_ANNOTATION] = json!(release.sequence.to_string());
+    metadata["annotations"][ARTIFACT_ANNOTATION] = json!(release.artifact.as_str());
+}
+
+/// Replicas that people set by operation are not the manifest's to say.
+fn leave_replicas(object: &mut Value) {
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.remove("replicas");
+    }
+}
+
+impl Desired {
+    pub fn references(&self) -> impl Iterator<Item = Reference> {
+        self.objects.iter().filter_map(Reference::of)
+    }
+
+    /// Returns the workloads whose replicas are set by operation.
+    pub fn scaled(&self) -> Vec<(Reference, u32)> {
+        self.references()
+            .filter(|reference| is_scalable(&reference.kind))
+            .filter_map(|reference| {
+                let replicas = self.operations.replicas.get(&reference.name)?;
+                Some((reference, *replicas))
+            })
+            .collect()
+    }
+
+    /// Returns the names in `operations.yaml` that are no workload here.
+    pub fn unknown_workloads(&self) -> Vec<&str> {
+        let known: Vec<Reference> = self
+            .scaled()
+            .into_iter()
+            .map(|(reference, _)| reference)
+            .collect();
+        let names = self.operations.replicas.keys().map(String::as_str);
+        names
+            .filter(|name| !known.iter().any(|reference| reference.name == *name))
+            .collect()
+    }
+}
+
+/// Kinds that have a `scale` subresource.
+fn is_scalable(kind: &str) -> bool {
+    matches!(kind, "Deployment" | "StatefulSet" | "ReplicaSet")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    fn read(manifests: &[&str]) -> Result<Desired, DesiredError> {
+        let files = fixture::files(3, manifests);
+        desired(
+            files,
+            &fixture::dev(),
+            &fixture::web(),
+            "shop-dev",
+            "c0ffee",
+        )
+    }
+
+    #[track_caller]
+    fn refused(manifests: &[&str], part: &str) {
+        let message = read(manifests).expect_err("is refused").to_string();
+        assert!(message.contains(part), "`{part}` is not in: {message}");
+    }
+
+    #[test]
+    fn objects_get_namespace_owner_and_release_outside_the_pod_template() {
+        let made = read(&[
+            "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {template: {}}}",
+        ])
+        .unwrap();
+        let object = &made.objects[0];
+        assert_eq!(object["metadata"]["namespace"], "shop-dev");
+        assert_eq!(
+            object["metadata"]["labels"],
+            json!({SERVICE_LABEL: "web", ENVIRONMENT_LABEL: "dev"})
+        );
+        assert_eq!(object["metadata"]["annotations"][RELEASE_ANNOTATION], "3");
+        assert_eq!(object["spec"], json!({"template": {}}));
+    }
+
+    #[test]
+    fn what_is_no_object_of_this_environment_is_refused() {
+        refused(&["[1, 2]"], "no object");
+        refused(
+            &["{apiVersion: v1, kind: ConfigMap, metadata: {generateName: x}}"],
+            "no object",
+        );
+        refused(
+            &["{apiVersion: v1, kind: ConfigMap, metadata: {name: x, labels: [a]}}"],
+            "no object",
+        );
+        refused(
+            &["{apiVersion: v1, kind: List, metadata: {name: x}, items: []}"],
+            "`List`",
+        );
+        refused(
+            &["{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: kube-system}}"],
+            "`kube-system`",
+        );
+        let twice = "{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}";
+        refused(&[twice, twice], "`manifests/0.yaml`");
+        refused(
+            &[
+                "{apiVersion: v1, kind: ConfigMap, metadata: {name: x, labels: {foreshore.local/service: api}}}",
+            ],
+            "which service",
+        );
+        refused(&["a: [\n"], "manifests/0.yaml:");
+    }
+
+    #[test]
+    fn a_release_of_another_service_is_refused() {
+        let files = fixture::files(1, &[]);
+        let other = ServiceName::new("api").unwrap();
+        let error = desired(files, &fixture::dev(), &other, "ns", "c").unwrap_err();
+        assert!(matches!(error, DesiredError::OtherRelease { .. }));
+    }
+
+    #[test]
+    fn replicas_set_by_operation_are_taken_out_of_the_manifest() {
+        let mut files = fixture::files(
+            1,
+            &[
+                "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 1}}",
+                "{apiVersion: apps/v1, kind: Deployment, metadata: {name: job}, spec: {replicas: 2}}",
+            ],
+        );
+        files.operations.replicas = [("web".to_owned(), 4), ("gone".to_owned(), 1)].into();
+        let made = desired(files, &fixture::dev(), &fixture::web(), "ns", "c").unwrap();
+        assert_eq!(made.objects[0]["spec"], json!({}));
+        assert_eq!(made.objects[1]["spec"], json!({"replicas": 2}));
+        assert_eq!(
+            made.scaled(),
+            [(Reference::new("apps/v1", "Deployment", "ns", "web"), 4)]
+        );
+        assert_eq!(made.unknown_workloads(), ["gone"]);
+    }
+}

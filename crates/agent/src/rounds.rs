@@ -1,0 +1,404 @@
+//! From commit to commit: what changed, and a worker for each service it concerns.
+
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use foreshore_cluster::{Cluster, Inventory, InventoryError};
+use foreshore_model::{EnvironmentName, ServiceName};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
+
+use crate::options::Options;
+use crate::report::Reporter;
+use crate::source::{EnvironmentFiles, SourceError};
+use crate::watches::Watches;
+use crate::worker::{Shared, Target, Worker};
+use crate::world::{Owner, World};
+
+/// A worker that panicked starts again after this, doubled each time.
+const QUARANTINE: Duration = Duration::from_secs(1);
+const QUARANTINE_MAX: Duration = Duration::from_mins(5);
+/// One environment between rounds.
+#[derive(Debug, Default)]
+struct Known {
+    namespace: Option<String>,
+    /// Services whose folder existed or that have an inventory.
+    services: BTreeMap<ServiceName, Option<String>>,
+}
+
+/// A running worker.
+#[derive(Debug)]
+struct Slot {
+    target: watch::Sender<Target>,
+    namespace: String,
+    panics: u32,
+    /// When a worker that panicked may start again.
+    again_at: Option<Instant>,
+}
+
+/// State that lives from round to round.
+pub(crate) struct Rounds {
+    shared: Arc<Shared>,
+    environments: Vec<EnvironmentName>,
+    /// The commit that is worked on.
+    pub(crate) commit: Option<String>,
+    done: HashMap<EnvironmentName, String>,
+    known: HashMap<EnvironmentName, Known>,
+    slots: HashMap<Owner, Slot>,
+    tasks: JoinSet<()>,
+    owners: HashMap<tokio::task::Id, Owner>,
+}
+
+impl Rounds {
+    pub(crate) fn new(
+        options: &Options,
+        reporter: Arc<Reporter>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let cluster = Cluster::with_options(options.client.clone(), options.cluster.clone());
+        let world = Arc::new(World::default());
+        let shared = Shared {
+            watches: Watches::new(cluster.clone(), Arc::clone(&world), shutdown),
+            cluster,
+            world,
+            source: Arc::clone(&options.source),
+            reporter,
+            writers: Semaphore::new(options.writers.max(1)),
+            site: options.site.clone(),
+            health: options.health.clone(),
+            rollout_timeout: options.rollout_timeout,
+        };
+        Self {
+            shared: Arc::new(shared),
+            environments: options.environments.clone(),
+            commit: None,
+            done: HashMap::new(),
+            known: HashMap::new(),
+            slots: HashMap::new(),
+            tasks: JoinSet::new(),
+            owners: HashMap::new(),
+        }
+    }
+
+    /// Fetches and hands every service its target; returns whether all went well.
+    pub(crate) async fn round(&mut self) -> bool {
+        let fetched = match self.shared.source.fetch().await {
+            Ok(commit) => Ok(Some(commit)),
+            Err(problem) => {
+                if matches!(problem, SourceError::Frozen { .. }) {
+                    error!(
+                        error = &problem as &dyn Error,
+                        "config repository is frozen; keeping what runs"
+                    );
+                } else {
+                    warn!(
+                        error = &problem as &dyn Error,
+                        "config repository not fetched; will retry"
+                    );
+                }
+                // What was brought before is still good: after a restart the agent heals from it.
+                self.shared.source.tip().await
+            }
+        };
+        let commit = match fetched {
+            Ok(commit) => commit,
+            Err(problem) => {
+                warn!(
+                    error = &problem as &dyn Error,
+                    "config repository's mirror not read; will retry"
+                );
+                None
+            }
+        };
+        let Some(commit) = commit else {
+            return false;
+        };
+        let mut complete = true;
+        for environment in self.environments.clone() {
+            if self.done.get(&environment) == Some(&commit) {
+                continue;
+            }
+            match self.environment(&environment, &commit).await {
+                Ok(()) => {
+                    self.done.insert(environment, commit.clone());
+                }
+                Err(problem) => {
+                    complete = false;
+                    warn!(error = &problem as &dyn Error, %environment, "environment not read; nothing of it is changed");
+                }
+            }
+        }
+        self.commit = Some(commit);
+        complete
+    }
+
+    async fn environment(
+        &mut self,
+        name: &EnvironmentName,
+        commit: &str,
+    ) -> Result<(), RoundError> {
+        let files = self.shared.source.environment(commit, name).await?;
+        let site = &self.shared.site;
+        if !files.environment.sites.contains(site) {
+            warn!(environment = %name, %site, "environment does not name this site; left alone");
+            return Ok(());
+        }
+        let namespace = files.environment.namespace.clone();
+        let moved = self
+            .known
+            .get(name)
+            .and_then(|known| known.namespace.clone());
+        if let Some(before) = moved.filter(|before| *before != namespace) {
+            return Err(RoundError::NamespaceMoved {
+                before,
+                after: namespace,
+            });
+        }
+        if !self.known.contains_key(name) {
+            self.shared.watches.ensure_family(&namespace);
+            let inventories = self.shared.cluster.inventories(&namespace, name).await?;
+            let known = Known {
+                namespace: Some(namespace.clone()),
+                services: BTreeMap::new(),
+            };
+            self.known.insert(name.clone(), known);
+            for inventory in inventories {
+                let service = inventory.service.clone();
+                self.known
+                    .entry(name.clone())
+                    .or_default()
+                    .services
+                    .insert(service.clone(), None);
+                // A folder that is there now is the target; one that is not was removed while nobody watched.
+                let tree = files.services.get(&service).cloned();
+                let owner = Owner {
+                    environment: name.clone(),
+                    service,
+                };
+                if tree.is_some() {
+                    self.start(
+                        &owner,
+                        &namespace,
+                        Target {
+                            commit: commit.to_owned(),
+                            tree,
+                        },
+                        Some(inventory),
+                    );
+                }
+            }
+        }
+        self.targets(name, &namespace, commit, &files)
+    }
+
+    /// Hands every service of an environment its target.
+    fn targets(
+        &mut self,
+        name: &EnvironmentName,
+        namespace: &str,
+        commit: &str,
+        files: &EnvironmentFiles,
+    ) -> Result<(), RoundError> {
+        let known = self.known.entry(name.clone()).or_default();
+        let total = known.services.len();
+        let vanished: Vec<ServiceName> = known
+            .services
+            .keys()
+            .filter(|service| !files.services.contains_key(*service))
+            .cloned()
+            .collect();
+        guard_vanished(vanished.len(), total)?;
+        known.services = files
+            .services
+            .iter()
+            .map(|(service, tree)| (service.clone(), Some(tree.clone())))
+            .collect();
+        let present = files
+            .services
+            .iter()
+            .map(|(service, tree)| (service.clone(), Some(tree.clone())));
+        let targets: Vec<(ServiceName, Option<String>)> = present
+            .chain(vanished.into_iter().map(|service| (service, None)))
+            .collect();
+        for (service, tree) in targets {
+            let owner = Owner {
+                environment: name.clone(),
+                service,
+            };
+            let target = Target {
+                commit: commit.to_owned(),
+                tree,
+            };
+            if let Some(slot) = self.slots.get(&owner) {
+                // The same tree under another commit is the same work.
+                slot.target.send_if_modified(|current| {
+                    let differs = current.tree != target.tree;
+                    if differs {
+                        *current = target;
+                    }
+                    differs
+                });
+            } else {
+                self.start(&owner, namespace, target, None);
+            }
+        }
+        Ok(())
+    }
+
+    fn start(
+        &mut self,
+        owner: &Owner,
+        namespace: &str,
+        target: Target,
+        inventory: Option<Inventory>,
+    ) {
+        let (sender, receiver) = watch::channel(target);
+        let slot = Slot {
+            target: sender,
+            namespace: namespace.to_owned(),
+            panics: 0,
+            again_at: None,
+        };
+        self.slots.insert(owner.clone(), slot);
+        self.spawn(owner, namespace, receiver, inventory);
+    }
+
+    fn spawn(
+        &mut self,
+        owner: &Owner,
+        namespace: &str,
+        target: watch::Receiver<Target>,
+        inventory: Option<Inventory>,
+    ) {
+        let worker = Worker::new(
+            Arc::clone(&self.shared),
+            owner.clone(),
+            namespace.to_owned(),
+            target,
+            inventory,
+        );
+        let task = self.tasks.spawn(worker.run());
+        self.owners.insert(task.id(), owner.clone());
+    }
+
+    /// Waits for a worker that ended, and starts those again that panicked.
+    pub(crate) async fn tend(&mut self) {
+        let next = self.slots.values().filter_map(|slot| slot.again_at).min();
+        tokio::select! {
+            Some(ended) = self.tasks.join_next_with_id() => self.ended(&ended),
+            () = sleep_until_some(next) => self.restart_due(),
+            else => std::future::pending().await,
+        }
+    }
+
+    fn ended(&mut self, ended: &Result<(tokio::task::Id, ()), tokio::task::JoinError>) {
+        let (id, panic) = match ended {
+            Ok((id, ())) => (*id, None),
+            Err(problem) => (problem.id(), Some(problem)),
+        };
+        let Some(owner) = self.owners.remove(&id) else {
+            return;
+        };
+        let Some(panic) = panic else {
+            debug!(environment = %owner.environment, service = %owner.service, "service has nothing left here");
+            self.shared.world.forget_listener(&owner);
+            self.slots.remove(&owner);
+            return;
+        };
+        let Some(slot) = self.slots.get_mut(&owner) else {
+            return;
+        };
+        slot.panics += 1;
+        let pause = QUARANTINE
+            .saturating_mul(1 << slot.panics.min(10))
+            .min(QUARANTINE_MAX);
+        slot.again_at = Some(Instant::now() + pause);
+        error!(
+            error = panic as &dyn Error,
+            environment = %owner.environment,
+            service = %owner.service,
+            attempt = slot.panics,
+            "worker panicked; quarantined"
+        );
+    }
+
+    fn restart_due(&mut self) {
+        let now = Instant::now();
+        let due: Vec<(Owner, String, watch::Receiver<Target>)> = self
+            .slots
+            .iter_mut()
+            .filter(|(_, slot)| slot.again_at.is_some_and(|time| time <= now))
+            .map(|(owner, slot)| {
+                slot.again_at = None;
+                (
+                    owner.clone(),
+                    slot.namespace.clone(),
+                    slot.target.subscribe(),
+                )
+            })
+            .collect();
+        for (owner, namespace, target) in due {
+            self.spawn(&owner, &namespace, target, None);
+        }
+    }
+}
+
+async fn sleep_until_some(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Why an environment was left as it is in one round.
+#[derive(Debug, thiserror::Error)]
+enum RoundError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error("cannot read the inventories")]
+    Inventories(#[from] InventoryError),
+    #[error("the environment moved from namespace `{before}` to `{after}`; that is not supported")]
+    NamespaceMoved { before: String, after: String },
+    #[error("{vanished} of {total} services vanished at once; none is removed")]
+    TooManyVanished { vanished: usize, total: usize },
+}
+
+/// A service is retired by removing its folder, one at a time; many at once
+/// is what a repository looks like that lost something.
+fn guard_vanished(vanished: usize, total: usize) -> Result<(), RoundError> {
+    let fine = 5.max(total * 30 / 100);
+    if vanished > fine || (vanished > 1 && vanished == total) {
+        return Err(RoundError::TooManyVanished { vanished, total });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_services_may_be_retired_at_once_but_not_all_or_many() {
+        for (vanished, total, fine) in [
+            (0, 0, true),
+            (1, 1, true),
+            (2, 2, false),
+            (2, 3, true),
+            (5, 10, true),
+            (6, 10, false),
+            (30, 100, true),
+            (31, 100, false),
+        ] {
+            assert_eq!(
+                guard_vanished(vanished, total).is_ok(),
+                fine,
+                "{vanished} of {total}"
+            );
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! One service in one environment: brings it to its target and watches over it.
+//!
+//! A turn re-reads what is wanted and what is there and does the difference;
+//! it never asks which event woke it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use foreshore_cluster::{Cluster, Inventory, Reference};
+use foreshore_model::outcome::Cause;
+use foreshore_model::{Digest, Outcome, Phase, SiteName, clock};
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use tracing::{Instrument as _, debug, info_span, warn};
+
+use crate::desired::{Desired, desired};
+use crate::phase::Course;
+use crate::report::Reporter;
+use crate::source::{Source, SourceError};
+use crate::watches::Watches;
+use crate::world::{Owner, World};
+
+mod drift;
+mod execute;
+mod failure;
+mod observe;
+mod retire;
+mod tell;
+
+pub(crate) use failure::Failure;
+
+/// What all workers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) cluster: Cluster,
+    pub(crate) world: Arc<World>,
+    pub(crate) watches: Watches,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) reporter: Arc<Reporter>,
+    /// Services that may write at the same time.
+    pub(crate) writers: Semaphore,
+    pub(crate) site: SiteName,
+    pub(crate) health: foreshore_health::Options,
+    pub(crate) rollout_timeout: Duration,
+}
+
+/// What a service shall be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The commit in which the tree was first seen.
+    pub(crate) commit: String,
+    /// Tree of the service's folder; none when the folder was removed.
+    pub(crate) tree: Option<String>,
+}
+
+/// When to look again if nothing happens before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    At(Instant),
+    /// Only when something changes.
+    OnChange,
+    /// There is nothing left to do for ever.
+    Done,
+}
+
+impl Next {
+    pub(crate) fn after(pause: Duration) -> Self {
+        Self::At(Instant::now() + pause)
+    }
+}
+
+/// A write of this process, to tell fresh copies of an object from old ones.
+#[derive(Debug, Clone)]
+struct Written {
+    resource_version: String,
+    at: Instant,
+    /// Whether a watch has shown the object since.
+    shown: bool,
+}
+
+/// Pauses between tries of what failed.
+#[derive(Debug, Default)]
+struct Retry {
+    tries: u32,
+    due: Option<Instant>,
+}
+
+impl Retry {
+    fn failed(&mut self, first: Duration, most: Duration) {
+        let pause = first.saturating_mul(1 << self.tries.min(16)).min(most);
+        self.tries += 1;
+        self.due = Some(Instant::now() + pause);
+    }
+
+    fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Returns when the next try may start.
+    fn next(&self) -> Next {
+        Next::At(self.due.unwrap_or_else(Instant::now))
+    }
+
+    /// Returns the time to wait for, none if the next try may start.
+    fn waits(&self) -> Option<Instant> {
+        self.due.filter(|due| *due > Instant::now())
+    }
+}
+
+/// What was last said about the service.
+#[derive(Debug)]
+struct Told {
+    sequence: u64,
+    artifact: Digest,
+    commit: String,
+    phase: Phase,
+    causes: Vec<Cause>,
+    at: Instant,
+}
+
+/// The reconciler of one service.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+    owner: Owner,
+    namespace: String,
+    target: watch::Receiver<Target>,
+    inventory: Option<Inventory>,
+    desired: Option<Arc<Desired>>,
+    written: HashMap<Reference, Written>,
+    course: Course,
+    /// When the present release was last written.
+    since: Timestamp,
+    retry: Retry,
+    prune_retry: Retry,
+    heals: HashMap<Reference, Vec<Instant>>,
+    told: Option<Told>,
+    /// The tree that was read last, and whether it can never be desired.
+    tried: Option<(String, bool)>,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        owner: Owner,
+        namespace: String,
+        target: watch::Receiver<Target>,
+        inventory: Option<Inventory>,
+    ) -> Self {
+        Self {
+            shared,
+            owner,
+            namespace,
+            target,
+            inventory,
+            desired: None,
+            written: HashMap::new(),
+            course: Course::default(),
+            since: clock::now(),
+            retry: Retry::default(),
+            prune_retry: Retry::default(),
+            heals: HashMap::new(),
+            told: None,
+            tried: None,
+        }
+    }
+
+    /// Works until the service is retired; whoever spawned it may abort it at any await.
+    pub(crate) async fn run(mut self) {
+        let span = info_span!("service.reconcile", environment = %self.owner.environment, service = %self.owner.service);
+        async move {
+            let mut changes = self.shared.world.listen(&self.owner);
+            loop {
+                let target = self.target.borrow_and_update().clone();
+                changes.borrow_and_update();
+                let wait = async {
+                    match self.turn(&target).await {
+                        Next::At(time) => Some(time),
+                        Next::OnChange => Some(Instant::now() + Duration::from_hours(1)),
+                        Next::Done => None,
+                    }
+                };
+                let Some(time) = wait.await else { return };
+                tokio::select! {
+                    moved = self.target.changed() => if moved.is_err() { return },
+                    moved = changes.changed() => if moved.is_err() { return },
+                    () = tokio::time::sleep_until(time) => {}
+                }
+            }
+        }
+        .instrument(span)
+        .await;
+    }
+
+    async fn turn(&mut self, target: &Target) -> Next {
+        if self.inventory.is_none() {
+            if let Some(due) = self.retry.waits() {
+                return Next::At(due);
+            }
+            let (environment, service) = (&self.owner.environment, &self.owner.service);
+            match self
+                .shared
+                .cluster
+                .inventory(&self.namespace, environment, service)
+                .await
+            {
+                Ok(found) => {
+                    let empty = || Inventory::empty(environment.clone(), service.clone());
+                    self.inventory = Some(found.unwrap_or_else(empty));
+                    self.retry.reset();
+                }
+                Err(error) => {
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "inventory not read; will retry"
+                    );
+                    self.retry
+                        .failed(Duration::from_secs(1), Duration::from_secs(30));
+                    return self.retry.next();
+                }
+            }
+        }
+        match &target.tree {
+            None => self.retire(&target.commit).await,
+            Some(tree) => self.keep(&target.commit, tree).await,
+        }
+    }
+
+    /// Brings the service to the tree and says how it is.
+    async fn keep(&mut self, commit: &str, tree: &str) -> Next {
+        if self
+            .desired
+            .as_ref()
+            .is_none_or(|desired| desired.tree != tree)
+            && let Err(next) = self.load(commit, tree).await
+        {
+            return next;
+        }
+        let Some(desired) = self.desired.clone() else {
+            return Next::OnChange;
+        };
+        let is_written = self
+            .inventory
+            .as_ref()
+            .is_some_and(|inventory| inventory.tree == desired.tree);
+        if !is_written {
+            if desired.operations.paused {
+                self.tell_paused(&desired);
+                return Next::OnChange;
+            }
+            if let Some(due) = self.retry.waits() {
+                return Next::At(due);
+            }
+            if let Err(next) = self.write(&desired).await {
+                return next;
+            }
+        }
+        self.observe(&desired).await
+    }
+
+    /// Reads what the tree holds.
+    async fn load(&mut self, commit: &str, tree: &str) -> Result<(), Next> {
+        match &self.tried {
+            // Only another tree can be any better.
+            Some((tried, true)) if tried == tree => return Err(Next::OnChange),
+            Some((tried, false)) if tried == tree => {
+                if let Some(due) = self.retry.waits() {
+                    return Err(Next::At(due));
+                }
+            }
+            _ => self.retry.reset(),
+        }
+        self.tried = Some((tree.to_owned(), false));
+        let (environment, service) = (&self.owner.environment, &self.owner.service);
+        let files = match self
+            .shared
+            .source
+            .service(commit, environment, service)
+            .await
+        {
+            Ok(files) => files,
+            Err(error) => return Err(self.unreadable(&error)),
+        };
+        debug!(
+            commit,
+            tree,
+            release = files.release.sequence,
+            "release read"
+        );
+        let (release, operations) = (files.release.clone(), files.operations.clone());
+        let made = desired(files, environment, service, &self.namespace, commit);
+        self.supersede(release.sequence);
+        self.retry.reset();
+        self.heals.clear();
+        match made {
+            Ok(mut made) => {
+                // The key is the tree we were asked for, whatever the reader calls it.
+                tree.clone_into(&mut made.tree);
+                self.since = release.at;
+                self.course = Course::default();
+                self.desired = Some(Arc::new(made));
+                Ok(())
+            }
+            Err(error) => {
+                let nothing = Desired {
+                    namespace: self.namespace.clone(),
+                    tree: tree.to_owned(),
+                    commit: commit.to_owned(),
+                    release,
+                    operations,
+                    objects: Vec::new(),
+                };
+                let causes = vec![Failure::cause(
+                    "release",
+                    "InvalidManifest",
+                    error.to_string(),
+                )];
+                self.tell(&nothing, Phase::Failed, causes);
+                self.desired = None;
+                self.tried = Some((tree.to_owned(), true));
+                Err(Next::OnChange)
+            }
+        }
+    }
+
+    /// Nothing is known of the new tree, so what runs stays as it is.
+    fn unreadable(&mut self, error: &SourceError) -> Next {
+        warn!(
+            error = error as &dyn std::error::Error,
+            "release not read; will retry"
+        );
+        self.desired = None;
+        self.retry
+            .failed(Duration::from_secs(1), Duration::from_mins(1));
+        self.retry.next()
+    }
+
+    fn outcome(&self, desired: &Desired, phase: Phase, causes: Vec<Cause>) -> Outcome {
+        Outcome {
+            environment: self.owner.environment.clone(),
+            site: self.shared.site.clone(),
+            service: self.owner.service.clone(),
+            sequence: desired.release.sequence,
+            artifact: desired.release.artifact.clone(),
+            commit: desired.commit.clone(),
+            phase,
+            causes,
+            at: clock::now(),
+        }
+    }
+}

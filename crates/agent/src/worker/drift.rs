@@ -1,0 +1,226 @@
+//! What somebody else changed or removed is found by watching, checked by a dry run, and put right.
+
+use std::time::Duration;
+
+use foreshore_cluster::{ApplyMode, Reference, fingerprint, same_content};
+use foreshore_model::Phase;
+use serde_json::Value;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::{Failure, Next, Worker};
+use crate::desired::Desired;
+use crate::steps::Step;
+use crate::world::text;
+
+/// An object we made that no watch has shown after this long is looked for.
+const UNSEEN_PATIENCE: Duration = Duration::from_secs(10);
+/// So many heals of one object in this time mean that somebody fights us.
+const FIGHT_HEALS: usize = 3;
+const FIGHT_WINDOW: Duration = Duration::from_mins(10);
+/// Replicas are not set again before the last setting could be seen.
+const SCALE_PAUSE: Duration = Duration::from_secs(2);
+
+/// What a closer look at a suspicious object found.
+#[derive(Debug, PartialEq)]
+enum Finding {
+    /// It says what we want; this is how it looks now.
+    Fine(Box<Value>),
+    Changed,
+    Removed,
+}
+
+impl Worker {
+    /// Puts right what drifted; returns when to look again if something was done or failed.
+    pub(super) async fn heal(&mut self, desired: &Desired) -> Option<Next> {
+        let suspects: Vec<Value> = desired
+            .objects
+            .iter()
+            .filter(|object| {
+                Reference::of(object).is_some_and(|reference| self.is_suspect(&reference))
+            })
+            .cloned()
+            .collect();
+        let mut healed = false;
+        for object in suspects {
+            let Some(reference) = Reference::of(&object) else {
+                continue;
+            };
+            match self.look_closer(&reference, &object).await {
+                Ok(Finding::Fine(live)) => self.accept(&reference, &live),
+                Ok(finding) => {
+                    if self.is_fight(&reference) {
+                        let message =
+                            "others change it again and again; it is left as it is for a while";
+                        let causes =
+                            vec![Failure::cause(&reference.to_string(), "Contested", message)];
+                        self.tell(desired, Phase::Degraded, causes);
+                        return Some(Next::after(FIGHT_WINDOW / 10));
+                    }
+                    let what = if finding == Finding::Removed {
+                        "removed"
+                    } else {
+                        "changed"
+                    };
+                    let message = format!("somebody else {what} it; putting it back");
+                    let causes = vec![Failure::cause(&reference.to_string(), "Drifted", message)];
+                    self.tell(desired, Phase::Degraded, causes);
+                    info!(
+                        kind = reference.kind,
+                        name = reference.name,
+                        what,
+                        "drift healed"
+                    );
+                    self.heals
+                        .entry(reference.clone())
+                        .or_default()
+                        .push(Instant::now());
+                    let stage = vec![Step::Namespace(desired.namespace.clone())];
+                    let made = match self.execute(stage).await {
+                        Ok(()) => self.execute(vec![Step::Apply(object)]).await,
+                        Err(failure) => Err(failure),
+                    };
+                    if let Err(failure) = made {
+                        return Some(self.heal_failed(desired, failure));
+                    }
+                    healed = true;
+                }
+                Err(failure) => return Some(self.heal_failed(desired, failure)),
+            }
+        }
+        healed |= self.rescale(desired).await;
+        if healed {
+            if let Err(failure) = self.execute(vec![Step::record(desired)]).await {
+                return Some(self.heal_failed(desired, failure));
+            }
+            return Some(Next::after(Duration::ZERO));
+        }
+        None
+    }
+
+    fn heal_failed(&mut self, desired: &Desired, failure: Failure) -> Next {
+        let (first, most) = failure.pauses();
+        self.retry.failed(first, most);
+        match failure {
+            Failure::Preempted => {}
+            Failure::Transient(causes) => {
+                warn!(
+                    cause = causes.first().map(|cause| cause.message.as_str()),
+                    "drift not healed; will retry"
+                );
+            }
+            Failure::Permanent(causes) => self.tell(desired, Phase::Degraded, causes),
+        }
+        self.retry.next()
+    }
+
+    /// Whether the object as last seen is not the one we last wrote.
+    fn is_suspect(&mut self, reference: &Reference) -> bool {
+        let Some(entry) = self
+            .inventory
+            .as_ref()
+            .and_then(|inventory| inventory.entry(reference))
+        else {
+            return true;
+        };
+        let written = self.written.get_mut(reference);
+        let Some(seen) = self.shared.world.find(reference) else {
+            // Gone if it had been seen; otherwise the watch may be a little behind.
+            return written
+                .is_none_or(|written| written.shown || written.at.elapsed() >= UNSEEN_PATIENCE);
+        };
+        if let Some(written) = written {
+            if is_older(seen.resource_version(), &written.resource_version) {
+                return false;
+            }
+            written.shown = true;
+        }
+        !text(&seen.object, "/metadata/uid").eq(entry.uid.as_str())
+            || seen.fingerprint != entry.fingerprint
+    }
+
+    async fn look_closer(&self, reference: &Reference, object: &Value) -> Result<Finding, Failure> {
+        let cluster = &self.shared.cluster;
+        let live = cluster
+            .get(reference)
+            .await
+            .map_err(|error| Failure::of_call(reference, &error))?;
+        let Some(live) = live else {
+            return Ok(Finding::Removed);
+        };
+        let checked = cluster.apply(object, ApplyMode::DryRun).await;
+        let checked = checked.map_err(|error| Failure::of_call(reference, &error))?;
+        if same_content(&live, &checked.object) {
+            Ok(Finding::Fine(Box::new(live)))
+        } else {
+            Ok(Finding::Changed)
+        }
+    }
+
+    /// Takes the object as it is now for the one that we want.
+    fn accept(&mut self, reference: &Reference, live: &Value) {
+        let Some(inventory) = &mut self.inventory else {
+            return;
+        };
+        if let Some(entry) = inventory
+            .entries
+            .iter_mut()
+            .find(|entry| entry.reference().is_same(reference))
+        {
+            text(live, "/metadata/uid").clone_into(&mut entry.uid);
+            entry.fingerprint = fingerprint(live);
+        }
+        if let Some(written) = self.written.get_mut(reference) {
+            text(live, "/metadata/resourceVersion").clone_into(&mut written.resource_version);
+            written.at = Instant::now();
+        }
+    }
+
+    fn is_fight(&mut self, reference: &Reference) -> bool {
+        let heals = self.heals.entry(reference.clone()).or_default();
+        heals.retain(|at| at.elapsed() < FIGHT_WINDOW);
+        heals.len() >= FIGHT_HEALS
+    }
+
+    /// Sets replicas again that somebody else changed; returns whether it did.
+    async fn rescale(&mut self, desired: &Desired) -> bool {
+        let mut done = false;
+        for (reference, replicas) in desired.scaled() {
+            let Some(seen) = self.shared.world.find(&reference) else {
+                continue;
+            };
+            let fresh = self.written.get(&reference).is_none_or(|written| {
+                written.at.elapsed() >= SCALE_PAUSE
+                    && !is_older(seen.resource_version(), &written.resource_version)
+            });
+            let current = seen
+                .object
+                .pointer("/spec/replicas")
+                .and_then(Value::as_u64)
+                .unwrap_or(1);
+            if !fresh || current == u64::from(replicas) {
+                continue;
+            }
+            let step = Step::Scale {
+                reference,
+                replicas,
+            };
+            match self.execute(vec![step]).await {
+                Ok(()) => done = true,
+                Err(Failure::Preempted) => {}
+                Err(Failure::Transient(causes) | Failure::Permanent(causes)) => {
+                    warn!(
+                        cause = causes.first().map(|cause| cause.message.as_str()),
+                        "replicas not set; will retry"
+                    );
+                }
+            }
+        }
+        done
+    }
+}
+
+/// Whether a copy was made before our write; versions that are no numbers cannot be ordered.
+fn is_older(seen: &str, written: &str) -> bool {
+    matches!((seen.parse::<u64>(), written.parse::<u64>()), (Ok(seen), Ok(written)) if seen < written)
+}
