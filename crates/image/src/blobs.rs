@@ -36,9 +36,16 @@ pub enum BlobError {
 }
 
 impl BlobError {
-    pub(crate) fn disk(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn disk(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |cause| Self::Disk { action, path, cause }
+        move |cause| Self::Disk {
+            action,
+            path,
+            cause,
+        }
     }
 
     /// Tells whether the disk is full.
@@ -48,7 +55,10 @@ impl BlobError {
 }
 
 pub(crate) fn is_full(cause: &io::Error) -> bool {
-    matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    matches!(
+        cause.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// Why a stream did not become a blob.
@@ -77,7 +87,10 @@ pub struct BlobStore {
 impl BlobStore {
     /// Opens the store in `directory`, and creates what is missing.
     pub fn open(directory: &Path) -> Result<Self, BlobError> {
-        let store = Self { blobs: directory.join("blobs/sha256"), incoming: directory.join("incoming") };
+        let store = Self {
+            blobs: directory.join("blobs/sha256"),
+            incoming: directory.join("incoming"),
+        };
         for folder in [&store.blobs, &store.incoming] {
             fs::create_dir_all(folder).map_err(BlobError::disk("create directory", folder))?;
         }
@@ -123,7 +136,9 @@ impl BlobStore {
         };
         let path = self.path(digest);
         let mut content = Vec::new();
-        file.take(limit + 1).read_to_end(&mut content).map_err(BlobError::disk("read", &path))?;
+        file.take(limit + 1)
+            .read_to_end(&mut content)
+            .map_err(BlobError::disk("read", &path))?;
         if content.len() as u64 > limit {
             return Err(BlobError::TooLarge { limit });
         }
@@ -141,7 +156,9 @@ impl BlobStore {
             return Ok(digest);
         }
         let mut writer = self.writer()?;
-        writer.write_all(content).map_err(BlobError::disk("write", writer.file.path()))?;
+        writer
+            .write_all(content)
+            .map_err(BlobError::disk("write", writer.file.path()))?;
         self.finish(writer, Some(&digest))
     }
 
@@ -151,18 +168,36 @@ impl BlobStore {
             .prefix("blob-")
             .tempfile_in(&self.incoming)
             .map_err(BlobError::disk("create a file in", &self.incoming))?;
-        Ok(BlobWriter { file, hash: Sha256::new(), length: 0 })
+        Ok(BlobWriter {
+            file,
+            hash: Sha256::new(),
+            length: 0,
+        })
     }
 
     /// Makes what was written a blob; refuses it when it is not `expected`.
-    pub fn finish(&self, writer: BlobWriter, expected: Option<&Digest>) -> Result<Digest, BlobError> {
+    pub fn finish(
+        &self,
+        writer: BlobWriter,
+        expected: Option<&Digest>,
+    ) -> Result<Digest, BlobError> {
         let digest = Digest::from_hash(&writer.hash.finalize());
         if let Some(expected) = expected.filter(|expected| **expected != digest) {
-            return Err(BlobError::Mismatch { expected: expected.clone(), found: digest });
+            return Err(BlobError::Mismatch {
+                expected: expected.clone(),
+                found: digest,
+            });
         }
         let path = self.path(&digest);
-        writer.file.as_file().sync_all().map_err(BlobError::disk("sync", writer.file.path()))?;
-        writer.file.persist(&path).map_err(|error| BlobError::disk("create", &path)(error.error))?;
+        writer
+            .file
+            .as_file()
+            .sync_all()
+            .map_err(BlobError::disk("sync", writer.file.path()))?;
+        writer
+            .file
+            .persist(&path)
+            .map_err(|error| BlobError::disk("create", &path)(error.error))?;
         sync_directory(&self.blobs)?;
         Ok(digest)
     }
@@ -172,14 +207,22 @@ impl BlobStore {
         let mut content = File::open(file).map_err(BlobError::disk("open", file))?;
         let (found, length) = hash(&mut content).map_err(BlobError::disk("read", file))?;
         if found != *expected {
-            return Err(BlobError::Mismatch { expected: expected.clone(), found });
+            return Err(BlobError::Mismatch {
+                expected: expected.clone(),
+                found,
+            });
         }
         self.adopt_verified(file, &content, expected)?;
         Ok(length)
     }
 
     /// Takes over a finished file whose digest the caller has computed while writing it.
-    pub fn adopt_verified(&self, file: &Path, content: &File, digest: &Digest) -> Result<(), BlobError> {
+    pub fn adopt_verified(
+        &self,
+        file: &Path,
+        content: &File,
+        digest: &Digest,
+    ) -> Result<(), BlobError> {
         content.sync_all().map_err(BlobError::disk("sync", file))?;
         let path = self.path(digest);
         fs::rename(file, &path).map_err(BlobError::disk("create", &path))?;
@@ -187,45 +230,33 @@ impl BlobStore {
     }
 
     /// Writes a stream to disk while hashing it; it becomes a blob only when it is `expected`.
-    pub async fn receive<S, E>(&self, mut chunks: S, expected: &Digest, limit: u64) -> Result<u64, ReceiveError<E>>
+    pub async fn receive<S, E>(
+        &self,
+        chunks: S,
+        expected: &Digest,
+        limit: u64,
+    ) -> Result<u64, ReceiveError<E>>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
         E: std::error::Error + 'static,
     {
-        let (sender, mut receiver) = tokio::sync::mpsc::channel::<Bytes>(CHUNKS_IN_FLIGHT_MAX);
-        let store = self.clone();
-        let mut writer = self.writer()?;
-        let disk = tokio::task::spawn_blocking(move || {
-            while let Some(chunk) = receiver.blocking_recv() {
-                if writer.length + chunk.len() as u64 > limit {
-                    return Err(BlobError::TooLarge { limit });
-                }
-                writer.write_all(&chunk).map_err(BlobError::disk("write", writer.file.path()))?;
-            }
-            Ok((store, writer))
-        });
-        let mut broken = None;
-        while let Some(chunk) = chunks.next().await {
-            match chunk {
-                // A closed channel means that the disk side has failed; its error is read below.
-                Ok(chunk) => if sender.send(chunk).await.is_err() { break },
-                Err(error) => {
-                    broken = Some(error);
-                    break;
-                }
-            }
-        }
-        drop(sender);
-        let (store, writer) = disk.await.expect("the writing task neither panics nor is aborted")?;
-        if let Some(error) = broken {
-            return Err(ReceiveError::Stream(error));
-        }
+        let (writer, poured) = self.writer()?.pour(chunks, limit).await;
+        poured?;
         let length = writer.length;
-        let expected = expected.clone();
-        tokio::task::spawn_blocking(move || store.finish(writer, Some(&expected)))
-            .await
-            .expect("the finishing task neither panics nor is aborted")?;
+        self.finish_later(writer, Some(expected.clone())).await?;
         Ok(length)
+    }
+
+    /// As [`Self::finish`], away from the threads that serve requests.
+    pub async fn finish_later(
+        &self,
+        writer: BlobWriter,
+        expected: Option<Digest>,
+    ) -> Result<Digest, BlobError> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || store.finish(writer, expected.as_ref()))
+            .await
+            .expect("the finishing task neither panics nor is aborted")
     }
 
     /// Removes the blob; tells whether it was there.
@@ -244,10 +275,15 @@ impl BlobStore {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.blobs).map_err(listed)? {
             let entry = entry.map_err(listed)?;
-            let digest = entry.file_name().to_str().and_then(|hex| format!("sha256:{hex}").parse().ok());
+            let digest = entry
+                .file_name()
+                .to_str()
+                .and_then(|hex| format!("sha256:{hex}").parse().ok());
             // A file with another name is not ours; a file that went away meanwhile is no blob any more.
             if let (Some(digest), Ok(metadata)) = (digest, entry.metadata()) {
-                let changed = metadata.modified().map_err(BlobError::disk("look up", entry.path()))?;
+                let changed = metadata
+                    .modified()
+                    .map_err(BlobError::disk("look up", entry.path()))?;
                 found.push((digest, changed));
             }
         }
@@ -260,10 +296,16 @@ impl BlobStore {
         let mut removed = 0;
         for entry in fs::read_dir(&self.incoming).map_err(listed)? {
             let path = entry.map_err(listed)?.path();
-            let stale = fs::metadata(&path).and_then(|metadata| metadata.modified()).is_ok_and(|at| at < before);
+            let stale = fs::metadata(&path)
+                .and_then(|metadata| metadata.modified())
+                .is_ok_and(|at| at < before);
             let is_directory = path.is_dir();
             if stale {
-                let gone = if is_directory { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+                let gone = if is_directory {
+                    fs::remove_dir_all(&path)
+                } else {
+                    fs::remove_file(&path)
+                };
                 gone.map_err(BlobError::disk("remove", &path))?;
                 removed += 1;
             }
@@ -298,6 +340,53 @@ pub struct BlobWriter {
 impl BlobWriter {
     pub fn length(&self) -> u64 {
         self.length
+    }
+
+    /// Appends a stream, until it ends or the blob would have more than `limit` bytes.
+    ///
+    /// What came before a failure stays written, so a sender can go on from there.
+    pub async fn pour<S, E>(
+        mut self,
+        mut chunks: S,
+        limit: u64,
+    ) -> (Self, Result<(), ReceiveError<E>>)
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin,
+        E: std::error::Error + 'static,
+    {
+        let (sender, mut receiver) = tokio::sync::mpsc::channel::<Bytes>(CHUNKS_IN_FLIGHT_MAX);
+        let disk = tokio::task::spawn_blocking(move || {
+            while let Some(chunk) = receiver.blocking_recv() {
+                if self.length + chunk.len() as u64 > limit {
+                    return (self, Err(BlobError::TooLarge { limit }));
+                }
+                if let Err(cause) = self.write_all(&chunk) {
+                    let error = BlobError::disk("write", self.file.path())(cause);
+                    return (self, Err(error));
+                }
+            }
+            (self, Ok(()))
+        });
+        let mut broken = Ok(());
+        while let Some(chunk) = chunks.next().await {
+            match chunk {
+                Ok(chunk) => {
+                    // A closed channel means that the disk side has failed; it says why below.
+                    if sender.send(chunk).await.is_err() {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    broken = Err(ReceiveError::Stream(error));
+                    break;
+                }
+            }
+        }
+        drop(sender);
+        let (writer, written) = disk
+            .await
+            .expect("the writing task neither panics nor is aborted");
+        (writer, written.map_err(ReceiveError::Blob).and(broken))
     }
 }
 
@@ -337,7 +426,10 @@ mod tests {
         assert_eq!(store.read(&digest, 100).unwrap().unwrap(), b"content");
         assert_eq!(store.size(&digest).unwrap(), Some(7));
         assert_eq!(store.read(&Digest::of(b"other"), 100).unwrap(), None);
-        assert!(matches!(store.read(&digest, 6), Err(BlobError::TooLarge { limit: 6 })));
+        assert!(matches!(
+            store.read(&digest, 6),
+            Err(BlobError::TooLarge { limit: 6 })
+        ));
     }
 
     #[test]
@@ -345,28 +437,54 @@ mod tests {
         let (_directory, store) = store();
         let digest = store.put(b"content").unwrap();
         fs::write(store.path(&digest), b"CONTENT").unwrap();
-        assert!(matches!(store.read(&digest, 100), Err(BlobError::Damaged { .. })));
+        assert!(matches!(
+            store.read(&digest, 100),
+            Err(BlobError::Damaged { .. })
+        ));
     }
 
     #[tokio::test]
     async fn a_stream_with_other_content_leaves_no_trace() {
         let (_directory, store) = store();
-        let chunks = |content: &'static [u8]| futures::stream::iter([Ok::<_, Infallible>(Bytes::from_static(content))]);
+        let chunks = |content: &'static [u8]| {
+            futures::stream::iter([Ok::<_, Infallible>(Bytes::from_static(content))])
+        };
         let expected = Digest::of(b"right");
-        let error = store.receive(chunks(b"wrong"), &expected, 100).await.unwrap_err();
-        assert!(matches!(error, ReceiveError::Blob(BlobError::Mismatch { .. })), "{error}");
-        let error = store.receive(chunks(b"right"), &expected, 4).await.unwrap_err();
-        assert!(matches!(error, ReceiveError::Blob(BlobError::TooLarge { .. })), "{error}");
+        let error = store
+            .receive(chunks(b"wrong"), &expected, 100)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, ReceiveError::Blob(BlobError::Mismatch { .. })),
+            "{error}"
+        );
+        let error = store
+            .receive(chunks(b"right"), &expected, 4)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, ReceiveError::Blob(BlobError::TooLarge { .. })),
+            "{error}"
+        );
         assert_eq!((files(&store.blobs), files(&store.incoming)), (0, 0));
-        assert_eq!(store.receive(chunks(b"right"), &expected, 5).await.unwrap(), 5);
+        assert_eq!(
+            store.receive(chunks(b"right"), &expected, 5).await.unwrap(),
+            5
+        );
         assert_eq!((files(&store.blobs), files(&store.incoming)), (1, 0));
     }
 
     #[tokio::test]
     async fn a_broken_transfer_leaves_no_trace() {
         let (_directory, store) = store();
-        let chunks = futures::stream::iter([Ok(Bytes::from_static(b"ri")), Err(io::Error::other("reset"))]);
-        let error = store.receive(chunks, &Digest::of(b"right"), 100).await.unwrap_err();
+        let chunks = futures::stream::iter([
+            Ok(Bytes::from_static(b"ri")),
+            Err(io::Error::other("reset")),
+        ]);
+        let error = store
+            .receive(chunks, &Digest::of(b"right"), 100)
+            .await
+            .unwrap_err();
         assert!(matches!(error, ReceiveError::Stream(_)), "{error}");
         assert_eq!((files(&store.blobs), files(&store.incoming)), (0, 0));
     }

@@ -26,6 +26,8 @@ pub use manifest::Fetched;
 const REDIRECTS_MAX: usize = 5;
 /// Attempts of a request that the registry was too busy for.
 const ATTEMPTS_MAX: u32 = 3;
+/// The first wait; each further one is three times as long.
+const BUSY_WAIT: Duration = Duration::from_millis(100);
 /// The longest time waited because a registry asks for it.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
 /// As much of an error's text as is read.
@@ -69,7 +71,9 @@ impl PlainHttp {
     fn allows(&self, registry: &str) -> bool {
         match self {
             Self::Loopback => is_loopback(registry),
-            Self::And(registries) => is_loopback(registry) || registries.iter().any(|known| known == registry),
+            Self::And(registries) => {
+                is_loopback(registry) || registries.iter().any(|known| known == registry)
+            }
             Self::Never => false,
         }
     }
@@ -136,8 +140,11 @@ impl RegistryClient {
     pub fn new(registry: &str, options: ClientOptions) -> Result<Self, ClientError> {
         let plain = options.plain_http.allows(registry);
         let scheme = if plain { "http" } else { "https" };
-        let base = Url::parse(&format!("{scheme}://{registry}/v2/"))
-            .map_err(|_| ClientError::Registry { registry: registry.to_owned() })?;
+        let base = Url::parse(&format!("{scheme}://{registry}/v2/")).map_err(|_| {
+            ClientError::Registry {
+                registry: registry.to_owned(),
+            }
+        })?;
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             // Losing the race means that another thread has installed one.
             drop(rustls::crypto::ring::default_provider().install_default());
@@ -151,10 +158,17 @@ impl RegistryClient {
             // The machine's certificates are not needed, and may be missing.
             builder = builder.tls_certs_only([]);
         }
-        let http = builder
-            .build()
-            .map_err(|cause| ClientError::Setup { registry: registry.to_owned(), cause })?;
-        Ok(Self { registry: registry.to_owned(), base, http, options, accepted: Arc::default() })
+        let http = builder.build().map_err(|cause| ClientError::Setup {
+            registry: registry.to_owned(),
+            cause,
+        })?;
+        Ok(Self {
+            registry: registry.to_owned(),
+            base,
+            http,
+            options,
+            accepted: Arc::default(),
+        })
     }
 
     /// Returns `host[:port]`.
@@ -164,22 +178,35 @@ impl RegistryClient {
 
     /// Asks whether a registry answers here and lets us in.
     pub async fn ping(&self) -> Result<(), ClientError> {
-        let scope = Scope { repository: String::new(), push: false };
-        let response = self.send(&scope, || self.http.get(self.base.clone())).await?;
+        let scope = Scope {
+            repository: String::new(),
+            push: false,
+        };
+        let response = self
+            .send(&scope, || self.http.get(self.base.clone()))
+            .await?;
         self.expect(response, "the registry").await.map(drop)
     }
 
     fn url(&self, repository: &str, rest: &str) -> Url {
         // Repositories, tags and digests are checked before; they hold nothing that a URL would quote.
-        self.base.join(&format!("{repository}/{rest}")).expect("a checked path joins a base URL")
+        self.base
+            .join(&format!("{repository}/{rest}"))
+            .expect("a checked path joins a base URL")
     }
 
     fn unreachable(&self, cause: reqwest::Error) -> ClientError {
-        ClientError::Unreachable { registry: self.registry.clone(), cause: cause.without_url() }
+        ClientError::Unreachable {
+            registry: self.registry.clone(),
+            cause: cause.without_url(),
+        }
     }
 
     fn silent(&self, waited: Duration) -> ClientError {
-        ClientError::Silent { registry: self.registry.clone(), waited }
+        ClientError::Silent {
+            registry: self.registry.clone(),
+            waited,
+        }
     }
 
     /// Sends what `request` builds; answers a challenge once, and tries again when the registry is too busy.
@@ -190,14 +217,24 @@ impl RegistryClient {
     ) -> Result<Response, ClientError> {
         let mut attempt = 1;
         loop {
-            let response = self.send_within(self.options.idle_timeout, scope, &request).await?;
+            let response = self
+                .send_within(self.options.idle_timeout, scope, &request)
+                .await?;
             let busy = matches!(response.status().as_u16(), 429 | 502 | 503 | 504);
             if !busy || attempt == ATTEMPTS_MAX {
                 return Ok(response);
             }
-            let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-            let wait = asked.map_or(Duration::from_millis(100) * 3u32.pow(attempt - 1), Duration::from_secs);
-            tracing::debug!(registry = self.registry, status = response.status().as_u16(), attempt, "registry is busy; will retry");
+            let asked = response
+                .headers()
+                .get(RETRY_AFTER)
+                .and_then(|value| value.to_str().ok()?.parse().ok());
+            let wait = asked.map_or_else(|| BUSY_WAIT * 3u32.pow(attempt - 1), Duration::from_secs);
+            tracing::debug!(
+                registry = self.registry,
+                status = response.status().as_u16(),
+                attempt,
+                "registry is busy; will retry"
+            );
             tokio::time::sleep(wait.min(RETRY_AFTER_MAX)).await;
             attempt += 1;
         }
@@ -216,7 +253,10 @@ impl RegistryClient {
             let response = self.send_once(timeout, request(), header.as_ref()).await?;
             if response.status() != StatusCode::UNAUTHORIZED {
                 if let Some(header) = header {
-                    self.accepted.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.clone(), header);
+                    self.accepted
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert(scope.clone(), header);
                 }
                 return Ok(response);
             }
@@ -230,7 +270,9 @@ impl RegistryClient {
             }
             may_have_run_out = false;
             let challenges = response.headers().get_all(WWW_AUTHENTICATE);
-            let challenge = challenges.iter().find_map(|value| Challenge::parse(value.to_str().ok()?));
+            let challenge = challenges
+                .iter()
+                .find_map(|value| Challenge::parse(value.to_str().ok()?));
             let answer = self.answer(&challenge.ok_or_else(refused)?, scope).await?;
             header = Some(answer.ok_or_else(refused)?);
         }
@@ -255,7 +297,11 @@ impl RegistryClient {
         if let Credentials::Bearer(token) = &self.options.credentials {
             return auth::header("Bearer", token);
         }
-        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).get(scope).cloned()
+        self.accepted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(scope)
+            .cloned()
     }
 
     /// Turns an answer that is no success into an error; `what` names what was asked for.
@@ -270,8 +316,16 @@ impl RegistryClient {
             StatusCode::NOT_FOUND => Err(ClientError::NotFound { registry, what }),
             StatusCode::FORBIDDEN => Err(ClientError::Forbidden { registry, what }),
             _ => {
-                let said = self.body(response, ERROR_BYTES_MAX).await.unwrap_or_default();
-                Err(ClientError::Answered { registry, what, status: status.as_u16(), said: error::said(&said) })
+                let said = self
+                    .body(response, ERROR_BYTES_MAX)
+                    .await
+                    .unwrap_or_default();
+                Err(ClientError::Answered {
+                    registry,
+                    what,
+                    status: status.as_u16(),
+                    said: error::said(&said),
+                })
             }
         }
     }
@@ -280,15 +334,19 @@ impl RegistryClient {
     async fn body(&self, mut response: Response, limit: u64) -> Result<Vec<u8>, ClientError> {
         let mut body = Vec::new();
         loop {
-            let chunk = match tokio::time::timeout(self.options.idle_timeout, response.chunk()).await {
-                Ok(chunk) => chunk.map_err(|cause| self.unreachable(cause))?,
-                Err(_) => return Err(self.silent(self.options.idle_timeout)),
-            };
+            let chunk =
+                match tokio::time::timeout(self.options.idle_timeout, response.chunk()).await {
+                    Ok(chunk) => chunk.map_err(|cause| self.unreachable(cause))?,
+                    Err(_) => return Err(self.silent(self.options.idle_timeout)),
+                };
             let Some(chunk) = chunk else {
                 return Ok(body);
             };
             if (body.len() + chunk.len()) as u64 > limit {
-                return Err(ClientError::TooLarge { registry: self.registry.clone(), limit });
+                return Err(ClientError::TooLarge {
+                    registry: self.registry.clone(),
+                    limit,
+                });
             }
             body.extend_from_slice(&chunk);
         }
@@ -296,7 +354,10 @@ impl RegistryClient {
 
     /// Returns where an upload goes on, and whether that is still this registry.
     fn location(&self, response: &Response) -> Result<(Url, bool), ClientError> {
-        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+        let location = response
+            .headers()
+            .get(LOCATION)
+            .and_then(|value| value.to_str().ok());
         let url = location.and_then(|location| response.url().join(location).ok());
         let url = url.ok_or_else(|| ClientError::Malformed {
             registry: self.registry.clone(),

@@ -20,7 +20,9 @@ mod store;
 mod unpack;
 
 pub use blobs::{BlobError, BlobStore, BlobWriter, ReceiveError, sync_directory};
-pub use client::{ClientError, ClientOptions, Credentials, Fetched, PlainHttp, PushedBlob, RegistryClient};
+pub use client::{
+    ClientError, ClientOptions, Credentials, Fetched, PlainHttp, PushedBlob, RegistryClient,
+};
 pub use manifest::{
     Configuration, Descriptor, Index, Manifest, ManifestError, Platform, Runtime, media_type,
 };

@@ -32,7 +32,11 @@ pub struct Descriptor {
     pub size: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub annotations: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
@@ -73,7 +77,11 @@ impl Platform {
             "aarch64" => "arm64",
             other => other,
         };
-        Self { architecture: architecture.to_owned(), os: std::env::consts::OS.to_owned(), variant: None }
+        Self {
+            architecture: architecture.to_owned(),
+            os: std::env::consts::OS.to_owned(),
+            variant: None,
+        }
     }
 
     fn runs(&self, image: &Self) -> bool {
@@ -95,7 +103,11 @@ pub struct Manifest {
     pub layers: Vec<Descriptor>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
-    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -112,7 +124,11 @@ pub struct Index {
     pub manifests: Vec<Descriptor>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
-    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -130,20 +146,41 @@ pub struct Configuration {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Runtime {
-    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "String::is_empty")]
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub user: String,
-    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub exposed_ports: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
     /// `NAME=value` each.
-    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub env: Vec<String>,
-    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub entrypoint: Vec<String>,
-    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub cmd: Vec<String>,
-    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "String::is_empty")]
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub working_dir: String,
-    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub labels: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,
@@ -170,11 +207,20 @@ pub enum ManifestError {
     #[error("manifest `{digest}` has schema version {version}, only 2 is supported")]
     SchemaVersion { digest: Digest, version: u32 },
     #[error("image index `{digest}` has nothing for {os}/{architecture}, only {found}")]
-    Platform { digest: Digest, os: String, architecture: String, found: String },
+    Platform {
+        digest: Digest,
+        os: String,
+        architecture: String,
+        found: String,
+    },
     #[error("image index `{digest}` leads to another index")]
     Nested { digest: Digest },
     #[error("configuration `{digest}` lists {diff_ids} layers, the manifest {layers}")]
-    Layers { digest: Digest, diff_ids: usize, layers: usize },
+    Layers {
+        digest: Digest,
+        diff_ids: usize,
+        layers: usize,
+    },
 }
 
 /// Either of the two documents that a reference can lead to.
@@ -193,23 +239,43 @@ impl Document {
             schema_version: u32,
             manifests: Option<serde::de::IgnoredAny>,
         }
-        let parse = |cause| ManifestError::Parse { what: "manifest", digest: digest.clone(), cause };
+        let parse = |cause| ManifestError::Parse {
+            what: "manifest",
+            digest: digest.clone(),
+            cause,
+        };
         let shape: Shape = serde_json::from_slice(content).map_err(parse)?;
         if shape.schema_version != 2 {
-            return Err(ManifestError::SchemaVersion { digest: digest.clone(), version: shape.schema_version });
+            return Err(ManifestError::SchemaVersion {
+                digest: digest.clone(),
+                version: shape.schema_version,
+            });
         }
         if shape.manifests.is_some() {
-            serde_json::from_slice(content).map(Self::Index).map_err(parse)
+            serde_json::from_slice(content)
+                .map(Self::Index)
+                .map_err(parse)
         } else {
-            serde_json::from_slice(content).map(Self::Manifest).map_err(parse)
+            serde_json::from_slice(content)
+                .map(Self::Manifest)
+                .map_err(parse)
         }
     }
 }
 
 impl Index {
     /// Returns the manifest for `platform`.
-    pub(crate) fn select(&self, digest: &Digest, platform: &Platform) -> Result<&Descriptor, ManifestError> {
-        let fits = |descriptor: &&Descriptor| descriptor.platform.as_ref().is_some_and(|image| platform.runs(image));
+    pub(crate) fn select(
+        &self,
+        digest: &Digest,
+        platform: &Platform,
+    ) -> Result<&Descriptor, ManifestError> {
+        let fits = |descriptor: &&Descriptor| {
+            descriptor
+                .platform
+                .as_ref()
+                .is_some_and(|image| platform.runs(image))
+        };
         self.manifests.iter().find(fits).ok_or_else(|| {
             let found: Vec<String> = self
                 .manifests
@@ -221,7 +287,11 @@ impl Index {
                 digest: digest.clone(),
                 os: platform.os.clone(),
                 architecture: platform.architecture.clone(),
-                found: if found.is_empty() { "entries without a platform".to_owned() } else { found.join(", ") },
+                found: if found.is_empty() {
+                    "entries without a platform".to_owned()
+                } else {
+                    found.join(", ")
+                },
             }
         })
     }
@@ -252,7 +322,11 @@ mod tests {
     #[test]
     fn an_index_is_searched_by_platform_and_says_what_it_has() {
         let mut descriptor = Descriptor::of(media_type::MANIFEST, b"m");
-        descriptor.platform = Some(Platform { architecture: "s390x".into(), os: "linux".into(), variant: None });
+        descriptor.platform = Some(Platform {
+            architecture: "s390x".into(),
+            os: "linux".into(),
+            variant: None,
+        });
         let index = Index {
             schema_version: 2,
             media_type: None,
@@ -262,8 +336,23 @@ mod tests {
             annotations: BTreeMap::new(),
         };
         let digest = Digest::of(b"index");
-        let amd64 = Platform { architecture: "amd64".into(), os: "linux".into(), variant: None };
-        assert!(index.select(&digest, &amd64).unwrap_err().to_string().ends_with("only linux/s390x"));
-        assert_eq!(index.select(&digest, descriptor.platform.as_ref().unwrap()).unwrap(), &descriptor);
+        let amd64 = Platform {
+            architecture: "amd64".into(),
+            os: "linux".into(),
+            variant: None,
+        };
+        assert!(
+            index
+                .select(&digest, &amd64)
+                .unwrap_err()
+                .to_string()
+                .ends_with("only linux/s390x")
+        );
+        assert_eq!(
+            index
+                .select(&digest, descriptor.platform.as_ref().unwrap())
+                .unwrap(),
+            &descriptor
+        );
     }
 }

@@ -79,7 +79,11 @@ pub enum PackError {
     #[error("`{target}` is not an absolute path inside an image")]
     Target { target: String },
     #[error("`{target}` is packed from both `{first}` and `{second}`")]
-    Twice { target: String, first: PathBuf, second: PathBuf },
+    Twice {
+        target: String,
+        first: PathBuf,
+        second: PathBuf,
+    },
     #[error("`{path}` changed while it was packed")]
     Changed { path: PathBuf },
     #[error("nothing to pack: no entries are given")]
@@ -97,10 +101,22 @@ impl From<BlobError> for PackError {
 /// One entry of a layer, its content known by digest.
 #[derive(Debug, Serialize)]
 enum Item {
-    Directory { mode: u32 },
-    Text { mode: u32, content: String },
-    File { mode: u32, source: PathBuf, length: u64, digest: Digest },
-    Link { target: PathBuf },
+    Directory {
+        mode: u32,
+    },
+    Text {
+        mode: u32,
+        content: String,
+    },
+    File {
+        mode: u32,
+        source: PathBuf,
+        length: u64,
+        digest: Digest,
+    },
+    Link {
+        target: PathBuf,
+    },
 }
 
 type Items = BTreeMap<String, Item>;
@@ -112,17 +128,31 @@ fn read_failed(path: &Path) -> impl FnOnce(io::Error) -> PackError {
 
 fn file_item(source: &Path) -> Result<Item, PackError> {
     let mut file = File::open(source).map_err(read_failed(source))?;
-    let mode = file.metadata().map_err(read_failed(source))?.permissions().mode();
+    let mode = file
+        .metadata()
+        .map_err(read_failed(source))?
+        .permissions()
+        .mode();
     let mode = if mode & 0o111 == 0 { 0o644 } else { 0o755 };
     let (digest, length) = hash(&mut file).map_err(read_failed(source))?;
-    Ok(Item::File { mode, source: source.to_owned(), length, digest })
+    Ok(Item::File {
+        mode,
+        source: source.to_owned(),
+        length,
+        digest,
+    })
 }
 
 /// Adds the directories above `target`.
 fn add_parents(items: &mut Items, target: &str) {
-    let parents = Path::new(target).ancestors().skip(1).filter_map(Path::to_str);
+    let parents = Path::new(target)
+        .ancestors()
+        .skip(1)
+        .filter_map(Path::to_str);
     for parent in parents.filter(|parent| !parent.is_empty()) {
-        items.entry(parent.to_owned()).or_insert(Item::Directory { mode: 0o755 });
+        items
+            .entry(parent.to_owned())
+            .or_insert(Item::Directory { mode: 0o755 });
     }
 }
 
@@ -143,12 +173,20 @@ fn stays_inside(target: &Path, depth: usize) -> bool {
 fn add(items: &mut Items, source: &Path, target: &str, depth: usize) -> Result<(), PackError> {
     let metadata = fs::symlink_metadata(source).map_err(read_failed(source))?;
     // What the caller names itself may be a link; what is found below must not lead out.
-    let kind = if depth == 0 { fs::metadata(source).map_err(read_failed(source))?.file_type() } else { metadata.file_type() };
+    let kind = if depth == 0 {
+        fs::metadata(source)
+            .map_err(read_failed(source))?
+            .file_type()
+    } else {
+        metadata.file_type()
+    };
     let item = if kind.is_dir() {
         let listed = fs::read_dir(source).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         for entry in listed.map_err(read_failed(source))? {
             let name = entry.file_name();
-            let name = name.to_str().ok_or_else(|| PackError::Kind { path: entry.path() })?;
+            let name = name
+                .to_str()
+                .ok_or_else(|| PackError::Kind { path: entry.path() })?;
             add(items, &entry.path(), &format!("{target}/{name}"), depth + 1)?;
         }
         Item::Directory { mode: 0o755 }
@@ -157,21 +195,34 @@ fn add(items: &mut Items, source: &Path, target: &str, depth: usize) -> Result<(
     } else if kind.is_symlink() {
         let link = fs::read_link(source).map_err(read_failed(source))?;
         if !stays_inside(&link, depth - 1) {
-            return Err(PackError::Link { path: source.to_owned(), target: link });
+            return Err(PackError::Link {
+                path: source.to_owned(),
+                target: link,
+            });
         }
         Item::Link { target: link }
     } else {
-        return Err(PackError::Kind { path: source.to_owned() });
+        return Err(PackError::Kind {
+            path: source.to_owned(),
+        });
     };
     match items.get(target) {
         Some(Item::Directory { .. }) if matches!(item, Item::Directory { .. }) => {}
         Some(Item::File { source: first, .. }) => {
             let (first, second) = (first.clone(), source.to_owned());
-            return Err(PackError::Twice { target: format!("/{target}"), first, second });
+            return Err(PackError::Twice {
+                target: format!("/{target}"),
+                first,
+                second,
+            });
         }
         Some(_) => {
             let (first, second) = (PathBuf::from(target), source.to_owned());
-            return Err(PackError::Twice { target: format!("/{target}"), first, second });
+            return Err(PackError::Twice {
+                target: format!("/{target}"),
+                first,
+                second,
+            });
         }
         None => drop(items.insert(target.to_owned(), item)),
     }
@@ -184,9 +235,16 @@ fn program_items(options: &PackOptions) -> Result<Items, PackError> {
     }
     let mut items = Items::new();
     for Entry { source, target } in &options.entries {
-        let wrong = || PackError::Target { target: target.clone() };
-        let inside = target.strip_prefix('/').ok_or_else(wrong)?.trim_end_matches('/');
-        let plain = inside.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.starts_with(".wh."));
+        let wrong = || PackError::Target {
+            target: target.clone(),
+        };
+        let inside = target
+            .strip_prefix('/')
+            .ok_or_else(wrong)?
+            .trim_end_matches('/');
+        let plain = inside
+            .split('/')
+            .all(|part| !matches!(part, "" | "." | "..") && !part.starts_with(".wh."));
         if !plain || inside.contains('\0') {
             return Err(wrong());
         }
@@ -197,13 +255,22 @@ fn program_items(options: &PackOptions) -> Result<Items, PackError> {
 }
 
 fn base_items(options: &PackOptions) -> Result<Items, PackError> {
-    let text = |content: String| Item::Text { mode: 0o644, content };
+    let text = |content: String| Item::Text {
+        mode: 0o644,
+        content,
+    };
     let mut items = Items::from([
         ("tmp".to_owned(), Item::Directory { mode: 0o1777 }),
-        ("etc/passwd".to_owned(), text(format!(
-            "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:{USER_ID}:{USER_ID}:nonroot:/tmp:/sbin/nologin\n"
-        ))),
-        ("etc/group".to_owned(), text(format!("root:x:0:\nnonroot:x:{USER_ID}:\n"))),
+        (
+            "etc/passwd".to_owned(),
+            text(format!(
+                "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:{USER_ID}:{USER_ID}:nonroot:/tmp:/sbin/nologin\n"
+            )),
+        ),
+        (
+            "etc/group".to_owned(),
+            text(format!("root:x:0:\nnonroot:x:{USER_ID}:\n")),
+        ),
     ]);
     if let Some(bundle) = &options.ca_bundle {
         items.insert(CA_BUNDLE.to_owned(), file_item(bundle)?);
@@ -221,18 +288,34 @@ pub fn pack(store: &Store, options: &PackOptions) -> Result<Packed, PackError> {
     ports.sort_unstable();
     let runtime = Runtime {
         user: format!("{USER_ID}:{USER_ID}"),
-        exposed_ports: ports.iter().map(|port| (format!("{port}/tcp"), serde_json::Map::new())).collect(),
-        env: options.environment.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        exposed_ports: ports
+            .iter()
+            .map(|port| (format!("{port}/tcp"), serde_json::Map::new()))
+            .collect(),
+        env: options
+            .environment
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect(),
         entrypoint: options.entrypoint.clone(),
         cmd: options.arguments.clone(),
         working_dir: options.working_directory.clone(),
         labels: options.labels.clone(),
         stop_signal: None,
     };
-    let key = serde_json::to_vec(&(FORMAT, env!("CARGO_PKG_VERSION"), &layers, &runtime, &platform));
+    let key = serde_json::to_vec(&(
+        FORMAT,
+        env!("CARGO_PKG_VERSION"),
+        &layers,
+        &runtime,
+        &platform,
+    ));
     let key = Digest::of(&key.expect("strings and numbers are JSON"));
     if let Some(image) = store.packed(&key, &platform)? {
-        return Ok(Packed { image, reused: true });
+        return Ok(Packed {
+            image,
+            reused: true,
+        });
     }
     let mut descriptors = Vec::new();
     let mut diff_ids = Vec::new();
@@ -245,7 +328,10 @@ pub fn pack(store: &Store, options: &PackOptions) -> Result<Packed, PackError> {
         architecture: platform.architecture.clone(),
         os: platform.os.clone(),
         config: runtime,
-        rootfs: RootFs { kind: "layers".to_owned(), diff_ids },
+        rootfs: RootFs {
+            kind: "layers".to_owned(),
+            diff_ids,
+        },
     };
     let content = serde_json::to_vec(&configuration).expect("strings and numbers are JSON");
     store.blobs().put(&content)?;
@@ -261,7 +347,14 @@ pub fn pack(store: &Store, options: &PackOptions) -> Result<Packed, PackError> {
     let content = serde_json::to_vec(&manifest).expect("strings and numbers are JSON");
     let digest = store.blobs().put(&content)?;
     store.remember_packed(&key, &digest)?;
-    Ok(Packed { image: Image { digest, manifest, configuration }, reused: false })
+    Ok(Packed {
+        image: Image {
+            digest,
+            manifest,
+            configuration,
+        },
+        reused: false,
+    })
 }
 
 /// Passes content on while hashing it.
@@ -293,8 +386,14 @@ impl<T: Read> Read for Tee<'_, T> {
 fn write_layer(store: &Store, items: &Items) -> Result<(Descriptor, Digest), PackError> {
     let mut blob = store.blobs().writer()?;
     // The fastest level: a program is pushed once and read from a disk nearby.
-    let mut gzip = GzBuilder::new().mtime(0).operating_system(255).write(&mut blob, Compression::fast());
-    let mut tee = Tee { inner: &mut gzip, hash: Sha256::new() };
+    let mut gzip = GzBuilder::new()
+        .mtime(0)
+        .operating_system(255)
+        .write(&mut blob, Compression::fast());
+    let mut tee = Tee {
+        inner: &mut gzip,
+        hash: Sha256::new(),
+    };
     let failed = |cause| BlobError::disk("write", store.blobs().incoming())(cause);
     let mut archive = tar::Builder::new(&mut tee);
     for (path, item) in items {
@@ -306,10 +405,17 @@ fn write_layer(store: &Store, items: &Items) -> Result<(Descriptor, Digest), Pac
     gzip.finish().map_err(failed)?;
     let length = blob.length();
     let digest = store.blobs().finish(blob, None)?;
-    Ok((Descriptor::new(media_type::LAYER_GZIP, digest, length), diff_id))
+    Ok((
+        Descriptor::new(media_type::LAYER_GZIP, digest, length),
+        diff_id,
+    ))
 }
 
-fn write_item(archive: &mut tar::Builder<impl Write>, path: &str, item: &Item) -> Result<(), PackError> {
+fn write_item(
+    archive: &mut tar::Builder<impl Write>,
+    path: &str,
+    item: &Item,
+) -> Result<(), PackError> {
     let header = |kind, mode, length| {
         let mut header = Header::new_gnu();
         header.set_entry_type(kind);
@@ -324,24 +430,42 @@ fn write_item(archive: &mut tar::Builder<impl Write>, path: &str, item: &Item) -
     match item {
         Item::Directory { mode } => {
             let mut header = header(EntryType::Directory, *mode, 0);
-            archive.append_data(&mut header, format!("{path}/"), io::empty()).map_err(failed)
+            archive
+                .append_data(&mut header, format!("{path}/"), io::empty())
+                .map_err(failed)
         }
         Item::Text { mode, content } => {
             let mut header = header(EntryType::Regular, *mode, content.len() as u64);
-            archive.append_data(&mut header, path, content.as_bytes()).map_err(failed)
+            archive
+                .append_data(&mut header, path, content.as_bytes())
+                .map_err(failed)
         }
         Item::Link { target } => {
             let mut header = header(EntryType::Symlink, 0o777, 0);
-            archive.append_link(&mut header, path, target).map_err(failed)
+            archive
+                .append_link(&mut header, path, target)
+                .map_err(failed)
         }
-        Item::File { mode, source, length, digest } => {
+        Item::File {
+            mode,
+            source,
+            length,
+            digest,
+        } => {
             let mut header = header(EntryType::Regular, *mode, *length);
             let mut file = File::open(source).map_err(read_failed(source))?;
-            let mut tee = Tee { inner: &mut file, hash: Sha256::new() };
+            let mut tee = Tee {
+                inner: &mut file,
+                hash: Sha256::new(),
+            };
             // A file that shrank would shift every later entry; so exactly the announced length is written.
-            archive.append_data(&mut header, path, (&mut tee).take(*length)).map_err(read_failed(source))?;
+            archive
+                .append_data(&mut header, path, (&mut tee).take(*length))
+                .map_err(read_failed(source))?;
             if Digest::from_hash(&tee.hash.finalize()) != *digest {
-                return Err(PackError::Changed { path: source.clone() });
+                return Err(PackError::Changed {
+                    path: source.clone(),
+                });
             }
             Ok(())
         }
@@ -364,7 +488,10 @@ mod tests {
             fs::write(&program, b"\x7fELF program").unwrap();
             fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
             let options = PackOptions {
-                entries: vec![Entry { source: program, target: "/app/web".into() }],
+                entries: vec![Entry {
+                    source: program,
+                    target: "/app/web".into(),
+                }],
                 entrypoint: vec!["/app/web".into()],
                 ports: vec![8080],
                 ..PackOptions::default()
@@ -385,7 +512,10 @@ mod tests {
         let again = pack(&fixture.store("a"), &fixture.options).unwrap();
         assert_eq!(first.image.digest, elsewhere.image.digest);
         assert_eq!(first.image.digest, again.image.digest);
-        assert_eq!((first.reused, elsewhere.reused, again.reused), (false, false, true));
+        assert_eq!(
+            (first.reused, elsewhere.reused, again.reused),
+            (false, false, true)
+        );
     }
 
     #[test]
@@ -408,9 +538,17 @@ mod tests {
         assert_eq!(image.configuration.config.user, "65532:65532");
         let root = store.unpacked(&image).await.unwrap();
         assert_eq!(fs::read(root.join("app/web")).unwrap(), b"\x7fELF program");
-        let mode = |path: &str| fs::metadata(root.join(path)).unwrap().permissions().mode() & 0o7777;
-        assert_eq!((mode("app/web"), mode("tmp"), mode("etc/passwd")), (0o755, 0o1777, 0o644));
-        assert!(fs::read_to_string(root.join("etc/passwd")).unwrap().contains("nonroot:x:65532:65532"));
+        let mode =
+            |path: &str| fs::metadata(root.join(path)).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(
+            (mode("app/web"), mode("tmp"), mode("etc/passwd")),
+            (0o755, 0o1777, 0o644)
+        );
+        assert!(
+            fs::read_to_string(root.join("etc/passwd"))
+                .unwrap()
+                .contains("nonroot:x:65532:65532")
+        );
     }
 
     #[tokio::test]
@@ -420,10 +558,19 @@ mod tests {
         fs::create_dir_all(site.join("css")).unwrap();
         fs::write(site.join("css/a.css"), "a").unwrap();
         std::os::unix::fs::symlink("css/a.css", site.join("style.css")).unwrap();
-        fixture.options.entries.push(Entry { source: site.clone(), target: "/srv/site".into() });
+        fixture.options.entries.push(Entry {
+            source: site.clone(),
+            target: "/srv/site".into(),
+        });
         let store = fixture.store("a");
-        let root = store.unpacked(&pack(&store, &fixture.options).unwrap().image).await.unwrap();
-        assert_eq!(fs::read_to_string(root.join("srv/site/style.css")).unwrap(), "a");
+        let root = store
+            .unpacked(&pack(&store, &fixture.options).unwrap().image)
+            .await
+            .unwrap();
+        assert_eq!(
+            fs::read_to_string(root.join("srv/site/style.css")).unwrap(),
+            "a"
+        );
         for target in ["/etc/shadow", "../../shadow"] {
             let link = site.join("css/out");
             std::os::unix::fs::symlink(target, &link).unwrap();
@@ -440,11 +587,20 @@ mod tests {
         for target in ["app/web", "/", "", "/../web", "/app//web", "/app/.wh.web"] {
             let mut options = fixture.options.clone();
             options.entries[0].target = target.to_owned();
-            assert!(matches!(pack(&store, &options), Err(PackError::Target { .. })), "{target}");
+            assert!(
+                matches!(pack(&store, &options), Err(PackError::Target { .. })),
+                "{target}"
+            );
         }
         let mut options = fixture.options.clone();
         options.entries[0].source = fixture.directory.path().join("missing");
-        assert!(matches!(pack(&store, &options), Err(PackError::Read { .. })));
-        assert!(matches!(pack(&store, &PackOptions::default()), Err(PackError::Empty)));
+        assert!(matches!(
+            pack(&store, &options),
+            Err(PackError::Read { .. })
+        ));
+        assert!(matches!(
+            pack(&store, &PackOptions::default()),
+            Err(PackError::Empty)
+        ));
     }
 }

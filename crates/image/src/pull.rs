@@ -32,7 +32,11 @@ pub struct PullOptions {
 
 impl Default for PullOptions {
     fn default() -> Self {
-        Self { policy: Policy::default(), client: ClientOptions::default(), platform: Platform::host() }
+        Self {
+            policy: Policy::default(),
+            client: ClientOptions::default(),
+            platform: Platform::host(),
+        }
     }
 }
 
@@ -83,8 +87,14 @@ pub enum PullError {
         #[source]
         cause: StoreError,
     },
-    #[error("layer `{layer}` of image `{image}` has {size} bytes, at most {LAYER_BYTES_MAX} are pulled")]
-    TooLarge { image: String, layer: Digest, size: u64 },
+    #[error(
+        "layer `{layer}` of image `{image}` has {size} bytes, at most {LAYER_BYTES_MAX} are pulled"
+    )]
+    TooLarge {
+        image: String,
+        layer: Digest,
+        size: u64,
+    },
     #[error("the registry of image `{image}` refused")]
     Refused {
         image: String,
@@ -107,10 +117,18 @@ impl PullError {
         let image = image.to_owned();
         match cause {
             ClientError::NotFound { .. } => Self::NotFound { image, cause },
-            ClientError::Unauthorized { .. } | ClientError::Forbidden { .. } => Self::Unauthorized { image, cause },
+            ClientError::Unauthorized { .. } | ClientError::Forbidden { .. } => {
+                Self::Unauthorized { image, cause }
+            }
             ClientError::Mismatch { .. } => Self::Mismatch { image, cause },
-            ClientError::Blob(error) if error.is_full_disk() => Self::NoSpace { image, cause: error.into() },
-            ClientError::Blob(error) => Self::Store { image, cause: error.into() },
+            ClientError::Blob(error) if error.is_full_disk() => Self::NoSpace {
+                image,
+                cause: error.into(),
+            },
+            ClientError::Blob(error) => Self::Store {
+                image,
+                cause: error.into(),
+            },
             cause if cause.is_unreachable() => Self::Unreachable { image, cause },
             cause => Self::Refused { image, cause },
         }
@@ -119,7 +137,10 @@ impl PullError {
     fn from_store(image: &str, cause: StoreError) -> Self {
         let image = image.to_owned();
         match cause {
-            StoreError::Blob(error) if error.is_full_disk() => Self::NoSpace { image, cause: error.into() },
+            StoreError::Blob(error) if error.is_full_disk() => Self::NoSpace {
+                image,
+                cause: error.into(),
+            },
             StoreError::Manifest(cause) => Self::Manifest { image, cause },
             cause => Self::Store { image, cause },
         }
@@ -128,10 +149,17 @@ impl PullError {
 
 impl Store {
     /// Returns the image, and brings what is missing of it first as far as the policy says.
-    pub async fn pull(&self, reference: &Reference, options: &PullOptions) -> Result<Image, PullError> {
+    pub async fn pull(
+        &self,
+        reference: &Reference,
+        options: &PullOptions,
+    ) -> Result<Image, PullError> {
         let name = reference.to_string();
         let _flight = self.flight(&format!("pull {name}")).await;
-        let local = || self.find(reference, &options.platform).map_err(|error| PullError::from_store(&name, error));
+        let local = || {
+            self.find(reference, &options.platform)
+                .map_err(|error| PullError::from_store(&name, error))
+        };
         if options.policy != Policy::Always
             && let Some(image) = local()?
         {
@@ -140,12 +168,19 @@ impl Store {
         if options.policy == Policy::Never {
             return Err(PullError::NeverPulled { image: name });
         }
-        let transfer = Transfer { store: self, reference, name: &name, platform: &options.platform };
+        let transfer = Transfer {
+            store: self,
+            reference,
+            name: &name,
+            platform: &options.platform,
+        };
         transfer.run(options.client.clone()).await?;
         // The index entry is there now; what was pulled is read the way every later caller reads it.
         local()?.ok_or_else(|| PullError::Store {
             image: name.clone(),
-            cause: StoreError::Vanished { image: name.clone() },
+            cause: StoreError::Vanished {
+                image: name.clone(),
+            },
         })
     }
 }
@@ -167,13 +202,16 @@ impl Transfer<'_> {
     }
 
     async fn run(&self, options: ClientOptions) -> Result<(), PullError> {
-        let client = RegistryClient::new(self.reference.address(), options).map_err(self.client_failed())?;
+        let client =
+            RegistryClient::new(self.reference.address(), options).map_err(self.client_failed())?;
         let top = self.document(&client, self.reference.target()).await?;
         let parsed = self.parse(&top)?;
         let manifest = match parsed {
             Document::Manifest(manifest) => manifest,
             Document::Index(index) => {
-                let chosen = index.select(&top.digest, self.platform).map_err(|e| self.store_failed()(e.into()))?;
+                let chosen = index
+                    .select(&top.digest, self.platform)
+                    .map_err(|e| self.store_failed()(e.into()))?;
                 let fetched = self.document(&client, chosen.digest.as_str()).await?;
                 match self.parse(&fetched)? {
                     Document::Manifest(manifest) => manifest,
@@ -187,20 +225,28 @@ impl Transfer<'_> {
         self.blobs(&client, &manifest).await?;
         if self.reference.digest().is_none() {
             let size = top.content.len() as u64;
-            self.store.set_name(self.name, &top.media_type, &top.digest, size).map_err(self.store_failed())?;
+            self.store
+                .set_name(self.name, &top.media_type, &top.digest, size)
+                .map_err(self.store_failed())?;
         }
         Ok(())
     }
 
     fn parse(&self, fetched: &Fetched) -> Result<Document, PullError> {
-        Document::parse(&fetched.digest, &fetched.content).map_err(|error| self.store_failed()(error.into()))
+        Document::parse(&fetched.digest, &fetched.content)
+            .map_err(|error| self.store_failed()(error.into()))
     }
 
     /// Fetches a manifest or an index, and keeps it.
     async fn document(&self, client: &RegistryClient, target: &str) -> Result<Fetched, PullError> {
-        let fetched =
-            client.manifest(self.reference.repository(), target).await.map_err(self.client_failed())?;
-        self.store.blobs().put(&fetched.content).map_err(|error| self.store_failed()(error.into()))?;
+        let fetched = client
+            .manifest(self.reference.repository(), target)
+            .await
+            .map_err(self.client_failed())?;
+        self.store
+            .blobs()
+            .put(&fetched.content)
+            .map_err(|error| self.store_failed()(error.into()))?;
         Ok(fetched)
     }
 
@@ -208,11 +254,21 @@ impl Transfer<'_> {
         for layer in &manifest.layers {
             if layer.size > LAYER_BYTES_MAX {
                 let (layer, size) = (layer.digest.clone(), layer.size);
-                return Err(PullError::TooLarge { image: self.name.to_owned(), layer, size });
+                return Err(PullError::TooLarge {
+                    image: self.name.to_owned(),
+                    layer,
+                    size,
+                });
             }
         }
-        let configuration = (&manifest.config.digest, manifest.config.size.min(DOCUMENT_BYTES_MAX));
-        let layers = manifest.layers.iter().map(|layer| (&layer.digest, layer.size));
+        let configuration = (
+            &manifest.config.digest,
+            manifest.config.size.min(DOCUMENT_BYTES_MAX),
+        );
+        let layers = manifest
+            .layers
+            .iter()
+            .map(|layer| (&layer.digest, layer.size));
         let wanted: Vec<_> = std::iter::once(configuration).chain(layers).collect();
         futures::stream::iter(wanted)
             .map(|(digest, size)| self.blob(client, digest, size))
@@ -221,13 +277,25 @@ impl Transfer<'_> {
             .await
     }
 
-    async fn blob(&self, client: &RegistryClient, digest: &Digest, size: u64) -> Result<(), PullError> {
+    async fn blob(
+        &self,
+        client: &RegistryClient,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<(), PullError> {
         let blobs = self.store.blobs();
-        if blobs.size(digest).map_err(|error| self.store_failed()(error.into()))? == Some(size) {
+        if blobs
+            .size(digest)
+            .map_err(|error| self.store_failed()(error.into()))?
+            == Some(size)
+        {
             return Ok(());
         }
         let repository = self.reference.repository();
-        client.pull_blob(repository, digest, size, blobs).await.map_err(self.client_failed())?;
+        client
+            .pull_blob(repository, digest, size, blobs)
+            .await
+            .map_err(self.client_failed())?;
         Ok(())
     }
 }

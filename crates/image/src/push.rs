@@ -31,18 +31,41 @@ impl Store {
         repository: &str,
         tag: Option<&str>,
     ) -> Result<PushedBlob, PushError> {
-        let failed = |cause| PushError::Client { repository: repository.to_owned(), digest: image.digest.clone(), cause };
-        if self.is_pushed(image, client, repository, tag).await.map_err(failed)? {
+        let failed = |cause| PushError::Client {
+            repository: repository.to_owned(),
+            digest: image.digest.clone(),
+            cause,
+        };
+        if self
+            .is_pushed(image, client, repository, tag)
+            .await
+            .map_err(failed)?
+        {
             return Ok(PushedBlob::AlreadyThere);
         }
         let config = std::iter::once(&image.manifest.config);
         for descriptor in image.manifest.layers.iter().chain(config) {
-            client.push_blob(repository, &descriptor.digest, self.blobs()).await.map_err(failed)?;
+            client
+                .push_blob(repository, &descriptor.digest, self.blobs())
+                .await
+                .map_err(failed)?;
         }
-        let content = self.blobs().read(&image.digest, DOCUMENT_BYTES_MAX).map_err(|error| failed(error.into()))?;
-        let content = content.ok_or_else(|| PushError::Missing { digest: image.digest.clone() })?;
-        let media_type = image.manifest.media_type.as_deref().unwrap_or(media_type::MANIFEST);
-        client.push_manifest(repository, tag, media_type, &content).await.map_err(failed)?;
+        let content = self
+            .blobs()
+            .read(&image.digest, DOCUMENT_BYTES_MAX)
+            .map_err(|error| failed(error.into()))?;
+        let content = content.ok_or_else(|| PushError::Missing {
+            digest: image.digest.clone(),
+        })?;
+        let media_type = image
+            .manifest
+            .media_type
+            .as_deref()
+            .unwrap_or(media_type::MANIFEST);
+        client
+            .push_manifest(repository, tag, media_type, &content)
+            .await
+            .map_err(failed)?;
         Ok(PushedBlob::Uploaded)
     }
 
@@ -54,7 +77,10 @@ impl Store {
         repository: &str,
         tag: Option<&str>,
     ) -> Result<bool, ClientError> {
-        match client.resolve(repository, tag.unwrap_or(image.digest.as_str())).await {
+        match client
+            .resolve(repository, tag.unwrap_or(image.digest.as_str()))
+            .await
+        {
             Ok(digest) => Ok(digest == image.digest),
             Err(ClientError::NotFound { .. }) => Ok(false),
             Err(error) => Err(error),

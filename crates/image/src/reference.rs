@@ -34,7 +34,9 @@ pub enum ReferenceError {
          between them, parts joined by `/`)"
     )]
     Repository { repository: String },
-    #[error("tag `{tag}` is not allowed (letters, digits, `_`, `.`, `-`; at most {TAG_BYTES_MAX}; no `.` or `-` first)")]
+    #[error(
+        "tag `{tag}` is not allowed (letters, digits, `_`, `.`, `-`; at most {TAG_BYTES_MAX}; no `.` or `-` first)"
+    )]
     Tag { tag: String },
     #[error("image name `{text}` has a wrong digest")]
     Digest {
@@ -53,16 +55,19 @@ pub fn check_repository(repository: &str) -> Result<(), ReferenceError> {
             return false;
         };
         let separators = part.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
-        let separated = separators.filter(|run| !run.is_empty()).all(|run| {
-            matches!(run, "." | "_" | "__") || run.bytes().all(|b| b == b'-')
-        });
+        let separated = separators
+            .filter(|run| !run.is_empty())
+            .all(|run| matches!(run, "." | "_" | "__") || run.bytes().all(|b| b == b'-'));
         inner(first) && inner(last) && separated
     };
-    let valid = repository.len() <= REPOSITORY_BYTES_MAX && repository.split('/').all(part_is_valid);
+    let valid =
+        repository.len() <= REPOSITORY_BYTES_MAX && repository.split('/').all(part_is_valid);
     if valid {
         Ok(())
     } else {
-        Err(ReferenceError::Repository { repository: repository.chars().take(300).collect() })
+        Err(ReferenceError::Repository {
+            repository: repository.chars().take(300).collect(),
+        })
     }
 }
 
@@ -72,7 +77,13 @@ pub fn check_tag(tag: &str) -> Result<(), ReferenceError> {
     let valid = tag.len() <= TAG_BYTES_MAX
         && tag.starts_with(word)
         && tag.chars().all(|c| word(c) || matches!(c, '.' | '-'));
-    if valid { Ok(()) } else { Err(ReferenceError::Tag { tag: tag.chars().take(140).collect() }) }
+    if valid {
+        Ok(())
+    } else {
+        Err(ReferenceError::Tag {
+            tag: tag.chars().take(140).collect(),
+        })
+    }
 }
 
 fn is_host(part: &str) -> bool {
@@ -80,7 +91,10 @@ fn is_host(part: &str) -> bool {
 }
 
 fn check_host(text: &str, host: &str) -> Result<(), ReferenceError> {
-    let wrong = || ReferenceError::Host { text: text.to_owned(), host: host.to_owned() };
+    let wrong = || ReferenceError::Host {
+        text: text.to_owned(),
+        host: host.to_owned(),
+    };
     let url = url::Url::parse(&format!("https://{host}/")).map_err(|_| wrong())?;
     let plain = url.username().is_empty() && url.password().is_none() && url.path() == "/";
     let named = url.host_str().is_some() && url.query().is_none() && url.fragment().is_none();
@@ -89,7 +103,11 @@ fn check_host(text: &str, host: &str) -> Result<(), ReferenceError> {
 
 impl Reference {
     /// Names `repository` in `registry` by its content.
-    pub fn by_digest(registry: &str, repository: &str, digest: Digest) -> Result<Self, ReferenceError> {
+    pub fn by_digest(
+        registry: &str,
+        repository: &str,
+        digest: Digest,
+    ) -> Result<Self, ReferenceError> {
         check_host(registry, registry)?;
         check_repository(repository)?;
         Ok(Self {
@@ -107,7 +125,11 @@ impl Reference {
 
     /// Returns the `host[:port]` to connect to.
     pub fn address(&self) -> &str {
-        if self.registry == DEFAULT_REGISTRY { DEFAULT_REGISTRY_ADDRESS } else { &self.registry }
+        if self.registry == DEFAULT_REGISTRY {
+            DEFAULT_REGISTRY_ADDRESS
+        } else {
+            &self.registry
+        }
     }
 
     pub fn repository(&self) -> &str {
@@ -143,9 +165,10 @@ impl FromStr for Reference {
         let (name, digest) = match text.split_once('@') {
             None => (text, None),
             Some((name, digest)) => {
-                let digest = digest
-                    .parse()
-                    .map_err(|cause| ReferenceError::Digest { text: text.to_owned(), cause })?;
+                let digest = digest.parse().map_err(|cause| ReferenceError::Digest {
+                    text: text.to_owned(),
+                    cause,
+                })?;
                 (name, Some(digest))
             }
         };
@@ -164,10 +187,23 @@ impl FromStr for Reference {
             }
         };
         let official = registry == DEFAULT_REGISTRY && !path.contains('/');
-        let repository = if official { format!("library/{path}") } else { path.to_owned() };
+        let repository = if official {
+            format!("library/{path}")
+        } else {
+            path.to_owned()
+        };
         check_repository(path)?;
-        let tag = if tag.is_none() && digest.is_none() { Some("latest".to_owned()) } else { tag };
-        Ok(Self { registry: registry.to_owned(), repository, tag, digest })
+        let tag = if tag.is_none() && digest.is_none() {
+            Some("latest".to_owned())
+        } else {
+            tag
+        };
+        Ok(Self {
+            registry: registry.to_owned(),
+            repository,
+            tag,
+            digest,
+        })
     }
 }
 
@@ -202,7 +238,10 @@ mod tests {
         check("[::1]:5000/web:1", "[::1]:5000/web:1");
         let digest = Digest::of(b"x");
         check(&format!("r.io/web@{digest}"), &format!("r.io/web@{digest}"));
-        check(&format!("r.io:443/web:1@{digest}"), &format!("r.io:443/web:1@{digest}"));
+        check(
+            &format!("r.io:443/web:1@{digest}"),
+            &format!("r.io:443/web:1@{digest}"),
+        );
     }
 
     #[test]
@@ -214,10 +253,23 @@ mod tests {
 
     #[test]
     fn names_that_could_leave_their_folder_are_refused() {
-        for text in
-            ["", "r.io/", "r.io/../web", "r.io/Web", "r.io/web:", "r.io/web:.a", "r.io//web", "web@sha256:0",
-             "r.io/a..b", "r.io/-a", "r.io/a_", "user@r.io/web", "r.io:x/web", "r.io/we b", "r.io/%2e%2e/web"]
-        {
+        for text in [
+            "",
+            "r.io/",
+            "r.io/../web",
+            "r.io/Web",
+            "r.io/web:",
+            "r.io/web:.a",
+            "r.io//web",
+            "web@sha256:0",
+            "r.io/a..b",
+            "r.io/-a",
+            "r.io/a_",
+            "user@r.io/web",
+            "r.io:x/web",
+            "r.io/we b",
+            "r.io/%2e%2e/web",
+        ] {
             assert!(text.parse::<Reference>().is_err(), "{text}");
         }
     }

@@ -21,7 +21,9 @@ use std::time::SystemTime;
 use foreshore_model::Digest;
 
 use crate::blobs::{BlobError, BlobStore, sync_directory};
-use crate::manifest::{Configuration, Descriptor, Document, Index, Manifest, ManifestError, Platform, media_type};
+use crate::manifest::{
+    Configuration, Descriptor, Document, Index, Manifest, ManifestError, Platform, media_type,
+};
 use crate::reference::Reference;
 
 /// Largest manifest or configuration that is read (the distribution specification asks for 4 MiB).
@@ -92,7 +94,14 @@ impl Store {
         let roots = directory.join("roots").join(boot_id());
         fs::create_dir_all(&roots).map_err(BlobError::disk("create directory", &roots))?;
         let directory = directory.to_owned();
-        let store = Self { inner: Arc::new(Inner { directory, blobs, roots, flights: Mutex::default() }) };
+        let store = Self {
+            inner: Arc::new(Inner {
+                directory,
+                blobs,
+                roots,
+                flights: Mutex::default(),
+            }),
+        };
         store.write_durably("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         Ok(store)
     }
@@ -108,7 +117,11 @@ impl Store {
     /// Makes sure that only one caller in this process works on `what`.
     pub(crate) async fn flight(&self, what: &str) -> tokio::sync::OwnedMutexGuard<()> {
         let lock = {
-            let mut flights = self.inner.flights.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut flights = self
+                .inner
+                .flights
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             flights.retain(|_, lock| Arc::strong_count(lock) > 1);
             Arc::clone(flights.entry(what.to_owned()).or_default())
         };
@@ -116,7 +129,11 @@ impl Store {
     }
 
     /// Returns the image that `reference` names, if all of it is here.
-    pub fn find(&self, reference: &Reference, platform: &Platform) -> Result<Option<Image>, StoreError> {
+    pub fn find(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+    ) -> Result<Option<Image>, StoreError> {
         let digest = match reference.digest() {
             Some(digest) => Some(digest.clone()),
             None => self.names()?.remove(&reference.to_string()),
@@ -136,7 +153,11 @@ impl Store {
             Document::Manifest(manifest) => manifest,
             Document::Index(index) => {
                 let chosen = index.select(digest, platform)?.digest.clone();
-                return if chosen == *digest { Ok(None) } else { self.image(&chosen, platform) };
+                return if chosen == *digest {
+                    Ok(None)
+                } else {
+                    self.image(&chosen, platform)
+                };
             }
         };
         let Some(configuration) = self.document(&manifest.config.digest)? else {
@@ -148,7 +169,11 @@ impl Store {
                 return Ok(None);
             }
         }
-        Ok(Some(Image { digest: digest.clone(), manifest, configuration }))
+        Ok(Some(Image {
+            digest: digest.clone(),
+            manifest,
+            configuration,
+        }))
     }
 
     /// A damaged document counts as missing: it is removed, so that a pull replaces it.
@@ -166,16 +191,27 @@ impl Store {
     /// Returns every name in the index with what it stands for.
     pub fn names(&self) -> Result<BTreeMap<String, Digest>, StoreError> {
         let named = |descriptor: Descriptor| {
-            let Descriptor { digest, mut annotations, .. } = descriptor;
+            let Descriptor {
+                digest,
+                mut annotations,
+                ..
+            } = descriptor;
             annotations.remove(NAME).map(|name| (name, digest))
         };
-        Ok(self.index()?.manifests.into_iter().filter_map(named).collect())
+        Ok(self
+            .index()?
+            .manifests
+            .into_iter()
+            .filter_map(named)
+            .collect())
     }
 
     fn index(&self) -> Result<Index, StoreError> {
         let path = self.inner.directory.join("index.json");
         match fs::read(&path) {
-            Ok(content) => serde_json::from_slice(&content).map_err(|cause| StoreError::Index { path, cause }),
+            Ok(content) => {
+                serde_json::from_slice(&content).map_err(|cause| StoreError::Index { path, cause })
+            }
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(Index {
                 schema_version: 2,
                 media_type: Some(media_type::INDEX.to_owned()),
@@ -189,15 +225,29 @@ impl Store {
     }
 
     /// Gives `digest` a name in the index; the name's earlier meaning is forgotten.
-    pub(crate) fn set_name(&self, name: &str, media_type: &str, digest: &Digest, size: u64) -> Result<(), StoreError> {
+    pub(crate) fn set_name(
+        &self,
+        name: &str,
+        media_type: &str,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<(), StoreError> {
         self.change_index(|index| {
-            let is_it = |descriptor: &Descriptor| descriptor.annotations.get(NAME).map(String::as_str) == Some(name);
-            if index.manifests.iter().any(|known| is_it(known) && known.digest == *digest) {
+            let is_it = |descriptor: &Descriptor| {
+                descriptor.annotations.get(NAME).map(String::as_str) == Some(name)
+            };
+            if index
+                .manifests
+                .iter()
+                .any(|known| is_it(known) && known.digest == *digest)
+            {
                 return false;
             }
             index.manifests.retain(|descriptor| !is_it(descriptor));
             let mut descriptor = Descriptor::new(media_type, digest.clone(), size);
-            descriptor.annotations.insert(NAME.to_owned(), name.to_owned());
+            descriptor
+                .annotations
+                .insert(NAME.to_owned(), name.to_owned());
             index.manifests.push(descriptor);
             true
         })
@@ -209,16 +259,23 @@ impl Store {
         lock.lock().map_err(BlobError::disk("lock", &path))?;
         let mut index = self.index()?;
         if change(&mut index) {
-            let content = serde_json::to_vec(&index).expect("an index of strings and numbers is JSON");
+            let content =
+                serde_json::to_vec(&index).expect("an index of strings and numbers is JSON");
             self.write_durably("index.json", &content)?;
         }
         Ok(())
     }
 
     /// Returns what was packed from the inputs that `key` stands for.
-    pub(crate) fn packed(&self, key: &Digest, platform: &Platform) -> Result<Option<Image>, StoreError> {
+    pub(crate) fn packed(
+        &self,
+        key: &Digest,
+        platform: &Platform,
+    ) -> Result<Option<Image>, StoreError> {
         let path = self.inner.directory.join("packed").join(key.hex());
-        let digest = fs::read_to_string(&path).ok().and_then(|text| text.parse::<Digest>().ok());
+        let digest = fs::read_to_string(&path)
+            .ok()
+            .and_then(|text| text.parse::<Digest>().ok());
         // An entry that is missing or torn only costs packing again.
         digest.map_or(Ok(None), |digest| self.image(&digest, platform))
     }
@@ -253,17 +310,26 @@ impl Store {
     ///
     /// `keep` holds the digests of images in use, `before` protects transfers
     /// that are under way. Names are forgotten with their images.
-    pub fn collect_garbage(&self, keep: &BTreeSet<Digest>, before: SystemTime) -> Result<Garbage, StoreError> {
+    pub fn collect_garbage(
+        &self,
+        keep: &BTreeSet<Digest>,
+        before: SystemTime,
+    ) -> Result<Garbage, StoreError> {
         let mut needed = BTreeSet::new();
         for digest in keep {
             self.mark(digest, &mut needed)?;
         }
         self.change_index(|index| {
             let count = index.manifests.len();
-            index.manifests.retain(|descriptor| needed.contains(&descriptor.digest));
+            index
+                .manifests
+                .retain(|descriptor| needed.contains(&descriptor.digest));
             index.manifests.len() != count
         })?;
-        let mut garbage = Garbage { unfinished: self.inner.blobs.remove_stale(before)?, ..Garbage::default() };
+        let mut garbage = Garbage {
+            unfinished: self.inner.blobs.remove_stale(before)?,
+            ..Garbage::default()
+        };
         for (digest, changed) in self.inner.blobs.list()? {
             if changed < before && !needed.contains(&digest) && self.inner.blobs.remove(&digest)? {
                 garbage.blobs += 1;
@@ -294,18 +360,25 @@ impl Store {
         Ok(())
     }
 
-    fn collect_roots(&self, keep: &BTreeSet<Digest>, before: SystemTime) -> Result<usize, StoreError> {
+    fn collect_roots(
+        &self,
+        keep: &BTreeSet<Digest>,
+        before: SystemTime,
+    ) -> Result<usize, StoreError> {
         let all = self.inner.directory.join("roots");
         let mut removed = 0;
         let entries = |path: &Path| -> Result<Vec<PathBuf>, BlobError> {
-            let listed = fs::read_dir(path).and_then(|entries| entries.map(|entry| entry.map(|e| e.path())).collect());
+            let listed = fs::read_dir(path)
+                .and_then(|entries| entries.map(|entry| entry.map(|e| e.path())).collect());
             listed.map_err(BlobError::disk("list", path))
         };
         for boot in entries(&all)? {
             let current = boot == self.inner.roots;
             for root in entries(&boot)? {
                 let used = keep.iter().any(|digest| root == self.root_path(digest));
-                let fresh = fs::metadata(&root).and_then(|m| m.modified()).is_ok_and(|at| at >= before);
+                let fresh = fs::metadata(&root)
+                    .and_then(|m| m.modified())
+                    .is_ok_and(|at| at >= before);
                 if current && (used || fresh) {
                     continue;
                 }
@@ -320,13 +393,24 @@ impl Store {
     }
 }
 
-pub(crate) fn parse_configuration(manifest: &Manifest, content: &[u8]) -> Result<Configuration, ManifestError> {
+pub(crate) fn parse_configuration(
+    manifest: &Manifest,
+    content: &[u8],
+) -> Result<Configuration, ManifestError> {
     let digest = &manifest.config.digest;
-    let configuration: Configuration = serde_json::from_slice(content)
-        .map_err(|cause| ManifestError::Parse { what: "configuration", digest: digest.clone(), cause })?;
+    let configuration: Configuration =
+        serde_json::from_slice(content).map_err(|cause| ManifestError::Parse {
+            what: "configuration",
+            digest: digest.clone(),
+            cause,
+        })?;
     let (diff_ids, layers) = (configuration.rootfs.diff_ids.len(), manifest.layers.len());
     if diff_ids != layers {
-        return Err(ManifestError::Layers { digest: digest.clone(), diff_ids, layers });
+        return Err(ManifestError::Layers {
+            digest: digest.clone(),
+            diff_ids,
+            layers,
+        });
     }
     Ok(configuration)
 }

@@ -36,7 +36,10 @@ pub struct UnpackLimits {
 impl Default for UnpackLimits {
     /// Twice what the largest public base images need.
     fn default() -> Self {
-        Self { bytes_max: 16 << 30, entries_max: 1_000_000 }
+        Self {
+            bytes_max: 16 << 30,
+            entries_max: 1_000_000,
+        }
     }
 }
 
@@ -50,7 +53,11 @@ pub enum UnpackError {
     #[error("layer `{layer}` is damaged; it is removed and has to be pulled again")]
     Damaged { layer: Digest },
     #[error("layer `{layer}` unpacks to `{found}`, the image says `{expected}`")]
-    DiffId { layer: Digest, expected: Digest, found: Digest },
+    DiffId {
+        layer: Digest,
+        expected: Digest,
+        found: Digest,
+    },
     #[error("layer `{layer}` has the media type `{media_type}`, which is not supported")]
     MediaType { layer: Digest, media_type: String },
     #[error("cannot read layer `{layer}`")]
@@ -95,7 +102,11 @@ impl Store {
     }
 
     /// As [`Self::unpacked`], with other limits.
-    pub async fn unpacked_within(&self, image: &Image, limits: UnpackLimits) -> Result<PathBuf, UnpackError> {
+    pub async fn unpacked_within(
+        &self,
+        image: &Image,
+        limits: UnpackLimits,
+    ) -> Result<PathBuf, UnpackError> {
         let path = self.root_path(&image.digest);
         let _flight = self.flight(&format!("unpack {}", image.digest)).await;
         if path.is_dir() {
@@ -122,13 +133,28 @@ impl Store {
         fs::set_permissions(unfinished.path(), open).map_err(disk("open", unfinished.path()))?;
         let root = Root::open(unfinished.path()).map_err(disk("open", unfinished.path()))?;
         let mut budget = limits;
-        for (layer, diff_id) in image.manifest.layers.iter().zip(&image.configuration.rootfs.diff_ids) {
-            let mut apply = Apply { root: &root, layer: &layer.digest, budget, limits, written: BTreeSet::new() };
+        for (layer, diff_id) in image
+            .manifest
+            .layers
+            .iter()
+            .zip(&image.configuration.rootfs.diff_ids)
+        {
+            let mut apply = Apply {
+                root: &root,
+                layer: &layer.digest,
+                budget,
+                limits,
+                written: BTreeSet::new(),
+            };
             let found = self.with_layer(layer, |archive| apply.all(archive))?;
             budget = apply.budget;
             if found != *diff_id {
                 let (layer, expected) = (layer.digest.clone(), diff_id.clone());
-                return Err(UnpackError::DiffId { layer, expected, found });
+                return Err(UnpackError::DiffId {
+                    layer,
+                    expected,
+                    found,
+                });
             }
         }
         let finished = unfinished.keep();
@@ -150,24 +176,42 @@ impl Store {
         read: impl FnOnce(&mut dyn Read) -> Result<Digest, UnpackError>,
     ) -> Result<Digest, UnpackError> {
         let digest = &layer.digest;
-        let missing = || UnpackError::Missing { layer: digest.clone() };
-        let file = self.inner.blobs.file(digest).map_err(StoreError::from)?.ok_or_else(missing)?;
-        let mut blob = Hashing { inner: file, hash: Sha256::new() };
-        let broken = |cause| UnpackError::Archive { layer: digest.clone(), cause };
+        let missing = || UnpackError::Missing {
+            layer: digest.clone(),
+        };
+        let file = self
+            .inner
+            .blobs
+            .file(digest)
+            .map_err(StoreError::from)?
+            .ok_or_else(missing)?;
+        let mut blob = Hashing {
+            inner: file,
+            hash: Sha256::new(),
+        };
+        let broken = |cause| UnpackError::Archive {
+            layer: digest.clone(),
+            cause,
+        };
         let result = match layer.media_type.as_str() {
             media_type::LAYER | media_type::DOCKER_LAYER => read(&mut BufReader::new(&mut blob)),
-            media_type::LAYER_GZIP | media_type::DOCKER_LAYER_GZIP => {
-                read(&mut flate2::read::MultiGzDecoder::new(BufReader::new(&mut blob)))
-            }
+            media_type::LAYER_GZIP | media_type::DOCKER_LAYER_GZIP => read(
+                &mut flate2::read::MultiGzDecoder::new(BufReader::new(&mut blob)),
+            ),
             media_type::LAYER_ZSTD => read(&mut zstd::Decoder::new(&mut blob).map_err(broken)?),
             other => {
-                return Err(UnpackError::MediaType { layer: digest.clone(), media_type: other.to_owned() });
+                return Err(UnpackError::MediaType {
+                    layer: digest.clone(),
+                    media_type: other.to_owned(),
+                });
             }
         };
         io::copy(&mut blob, &mut io::sink()).map_err(broken)?;
         if Digest::from_hash(&blob.hash.finalize()) != *digest {
             self.inner.blobs.remove(digest).map_err(StoreError::from)?;
-            return Err(UnpackError::Damaged { layer: digest.clone() });
+            return Err(UnpackError::Damaged {
+                layer: digest.clone(),
+            });
         }
         result
     }
@@ -204,7 +248,10 @@ impl Apply<'_> {
             let layer = layer.clone();
             move |cause| UnpackError::Archive { layer, cause }
         };
-        let mut hashing = Hashing { inner: archive, hash: Sha256::new() };
+        let mut hashing = Hashing {
+            inner: archive,
+            hash: Sha256::new(),
+        };
         let mut archive = tar::Archive::new(&mut hashing);
         let mut directories = Vec::new();
         for entry in archive.entries().map_err(broken(self.layer))? {
@@ -214,7 +261,9 @@ impl Apply<'_> {
         // Writing into a directory changes its time, and a directory may be closed to its owner.
         for (path, attributes) in directories.iter().rev() {
             if self.root.is_directory(path) {
-                self.root.set_attributes(path, attributes).map_err(self.failed("set the attributes of", path))?;
+                self.root
+                    .set_attributes(path, attributes)
+                    .map_err(self.failed("set the attributes of", path))?;
             }
         }
         io::copy(&mut hashing, &mut io::sink()).map_err(broken(self.layer))?;
@@ -223,17 +272,32 @@ impl Apply<'_> {
 
     fn failed(&self, action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> UnpackError {
         let (path, layer) = (path.to_owned(), self.layer.clone());
-        move |cause| UnpackError::Write { action, path, layer, cause }
+        move |cause| UnpackError::Write {
+            action,
+            path,
+            layer,
+            cause,
+        }
     }
 
     fn spend(&mut self, bytes: u64) -> Result<(), UnpackError> {
-        let (Some(bytes), Some(entries)) =
-            (self.budget.bytes_max.checked_sub(bytes), self.budget.entries_max.checked_sub(1))
-        else {
-            let UnpackLimits { bytes_max, entries_max } = self.limits;
-            return Err(UnpackError::TooLarge { bytes_max, entries_max });
+        let (Some(bytes), Some(entries)) = (
+            self.budget.bytes_max.checked_sub(bytes),
+            self.budget.entries_max.checked_sub(1),
+        ) else {
+            let UnpackLimits {
+                bytes_max,
+                entries_max,
+            } = self.limits;
+            return Err(UnpackError::TooLarge {
+                bytes_max,
+                entries_max,
+            });
         };
-        self.budget = UnpackLimits { bytes_max: bytes, entries_max: entries };
+        self.budget = UnpackLimits {
+            bytes_max: bytes,
+            entries_max: entries,
+        };
         Ok(())
     }
 
@@ -251,7 +315,9 @@ impl Apply<'_> {
             match component {
                 Component::Normal(part) => inside.push(part),
                 Component::CurDir => {}
-                Component::RootDir | Component::ParentDir | Component::Prefix(_) => return Err(escape()),
+                Component::RootDir | Component::ParentDir | Component::Prefix(_) => {
+                    return Err(escape());
+                }
             }
         }
         Ok(inside)
@@ -268,11 +334,15 @@ impl Apply<'_> {
         }
         self.spend(entry.size())?;
         let path = self.inside(&entry.path_bytes())?;
-        let attributes = Attributes::of(entry.header())
-            .map_err(|cause| UnpackError::Archive { layer: self.layer.clone(), cause })?;
+        let attributes = Attributes::of(entry.header()).map_err(|cause| UnpackError::Archive {
+            layer: self.layer.clone(),
+            cause,
+        })?;
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             if kind == EntryType::Directory {
-                self.root.set_mode(&attributes).map_err(self.failed("set the attributes of", &path))?;
+                self.root
+                    .set_mode(&attributes)
+                    .map_err(self.failed("set the attributes of", &path))?;
             }
             return Ok(());
         };
@@ -289,7 +359,10 @@ impl Apply<'_> {
                 return Err(UnpackError::Escape { layer, path });
             }
             let hidden = parent.join(OsStr::from_bytes(hidden));
-            return self.root.remove(&hidden).map_err(self.failed("remove", &hidden));
+            return self
+                .root
+                .remove(&hidden)
+                .map_err(self.failed("remove", &hidden));
         }
         self.create(entry, kind, &path, &attributes)?;
         if kind == EntryType::Directory {
@@ -309,7 +382,10 @@ impl Apply<'_> {
         path: &Path,
         attributes: &Attributes,
     ) -> Result<(), UnpackError> {
-        let no_target = || UnpackError::Kind { layer: self.layer.clone(), path: path.display().to_string() };
+        let no_target = || UnpackError::Kind {
+            layer: self.layer.clone(),
+            path: path.display().to_string(),
+        };
         let created = match kind {
             EntryType::Directory => self.root.create_directory(path),
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
@@ -317,7 +393,8 @@ impl Apply<'_> {
             }
             EntryType::Symlink => {
                 let target = entry.link_name_bytes().ok_or_else(no_target)?;
-                self.root.create_symlink(path, OsStr::from_bytes(&target), attributes)
+                self.root
+                    .create_symlink(path, OsStr::from_bytes(&target), attributes)
             }
             EntryType::Link => {
                 let target = entry.link_name_bytes().ok_or_else(no_target)?;

@@ -20,11 +20,17 @@ pub(super) struct Scope {
 
 impl Scope {
     pub(super) fn pull(repository: &str) -> Self {
-        Self { repository: repository.to_owned(), push: false }
+        Self {
+            repository: repository.to_owned(),
+            push: false,
+        }
     }
 
     pub(super) fn push(repository: &str) -> Self {
-        Self { repository: repository.to_owned(), push: true }
+        Self {
+            repository: repository.to_owned(),
+            push: true,
+        }
     }
 
     fn text(&self) -> Option<String> {
@@ -37,13 +43,20 @@ impl Scope {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Challenge {
     Basic,
-    Bearer { realm: String, service: Option<String>, scope: Option<String> },
+    Bearer {
+        realm: String,
+        service: Option<String>,
+        scope: Option<String>,
+    },
 }
 
 impl Challenge {
     /// Reads one `WWW-Authenticate` value; none if it asks for something else.
     pub(super) fn parse(value: &str) -> Option<Self> {
-        let (scheme, parameters) = value.trim().split_once(' ').unwrap_or((value.trim(), ""));
+        let (scheme, parameters) = value
+            .trim()
+            .split_once(' ')
+            .unwrap_or_else(|| (value.trim(), ""));
         if scheme.eq_ignore_ascii_case("basic") {
             return Some(Self::Basic);
         }
@@ -59,7 +72,11 @@ impl Challenge {
                 _ => {}
             }
         }
-        Some(Self::Bearer { realm: realm?, service, scope })
+        Some(Self::Bearer {
+            realm: realm?,
+            service,
+            scope,
+        })
     }
 }
 
@@ -97,14 +114,27 @@ struct Answer {
 
 impl RegistryClient {
     /// Returns the header that answers `challenge`; none if we have nothing to answer with.
-    pub(super) async fn answer(&self, challenge: &Challenge, scope: &Scope) -> Result<Option<HeaderValue>, ClientError> {
+    pub(super) async fn answer(
+        &self,
+        challenge: &Challenge,
+        scope: &Scope,
+    ) -> Result<Option<HeaderValue>, ClientError> {
         match (challenge, &self.options.credentials) {
             (_, Credentials::Bearer(token)) => Ok(header("Bearer", token)),
             (Challenge::Basic, Credentials::Basic { user, password }) => Ok(basic(user, password)),
             (Challenge::Basic, Credentials::Anonymous) => Ok(None),
-            (Challenge::Bearer { realm, service, scope: asked }, _) => {
+            (
+                Challenge::Bearer {
+                    realm,
+                    service,
+                    scope: asked,
+                },
+                _,
+            ) => {
                 let scope = scope.text().or_else(|| asked.clone());
-                self.token(realm, service.as_deref(), scope.as_deref()).await.map(Some)
+                self.token(realm, service.as_deref(), scope.as_deref())
+                    .await
+                    .map(Some)
             }
         }
     }
@@ -115,12 +145,18 @@ impl RegistryClient {
         service: Option<&str>,
         scope: Option<&str>,
     ) -> Result<HeaderValue, ClientError> {
-        let malformed = |what: &str| ClientError::Malformed { registry: self.registry.clone(), what: what.to_owned() };
+        let malformed = |what: &str| ClientError::Malformed {
+            registry: self.registry.clone(),
+            what: what.to_owned(),
+        };
         let mut url = Url::parse(realm).map_err(|_| malformed("challenge with a wrong realm"))?;
         let host = url[url::Position::BeforeHost..url::Position::AfterPort].to_owned();
         let same = url.origin() == self.base.origin();
         if url.scheme() != "https" && !is_loopback(&host) && !same {
-            return Err(ClientError::PlainRealm { registry: self.registry.clone(), realm: realm.to_owned() });
+            return Err(ClientError::PlainRealm {
+                registry: self.registry.clone(),
+                realm: realm.to_owned(),
+            });
         }
         {
             let mut query = url.query_pairs_mut();
@@ -134,7 +170,13 @@ impl RegistryClient {
             Credentials::Basic { user, password } => basic(user, password),
             Credentials::Anonymous | Credentials::Bearer(_) => None,
         };
-        let response = self.send_once(self.options.idle_timeout, self.http.get(url), header.as_ref()).await?;
+        let response = self
+            .send_once(
+                self.options.idle_timeout,
+                self.http.get(url),
+                header.as_ref(),
+            )
+            .await?;
         if response.status() == reqwest::StatusCode::UNAUTHORIZED {
             return Err(ClientError::Unauthorized {
                 registry: self.registry.clone(),
@@ -144,8 +186,12 @@ impl RegistryClient {
         }
         let response = self.expect(response, "a token").await?;
         let body = self.body(response, TOKEN_BYTES_MAX).await?;
-        let answer: Answer = serde_json::from_slice(&body).map_err(|_| malformed("token that is not JSON"))?;
-        let token = answer.token.or(answer.access_token).ok_or_else(|| malformed("answer without a token"))?;
+        let answer: Answer =
+            serde_json::from_slice(&body).map_err(|_| malformed("token that is not JSON"))?;
+        let token = answer
+            .token
+            .or(answer.access_token)
+            .ok_or_else(|| malformed("answer without a token"))?;
         self::header("Bearer", &token).ok_or_else(|| malformed("token that cannot be a header"))
     }
 }
@@ -156,7 +202,8 @@ mod tests {
 
     #[test]
     fn challenges_are_read_with_quotes_commas_and_cases() {
-        let text = r#"bearer realm="https://auth.io/token",service="r.io",scope="repository:a:pull,push""#;
+        let text =
+            r#"bearer realm="https://auth.io/token",service="r.io",scope="repository:a:pull,push""#;
         assert_eq!(
             Challenge::parse(text),
             Some(Challenge::Bearer {
@@ -165,7 +212,10 @@ mod tests {
                 scope: Some("repository:a:pull,push".into()),
             })
         );
-        assert_eq!(Challenge::parse("Basic realm=\"x\""), Some(Challenge::Basic));
+        assert_eq!(
+            Challenge::parse("Basic realm=\"x\""),
+            Some(Challenge::Basic)
+        );
         assert_eq!(Challenge::parse("Basic"), Some(Challenge::Basic));
         assert_eq!(Challenge::parse("Negotiate"), None);
         assert_eq!(Challenge::parse("Bearer service=x"), None);

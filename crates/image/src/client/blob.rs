@@ -38,13 +38,18 @@ fn chunks(
     response: reqwest::Response,
     idle_timeout: Duration,
 ) -> impl Stream<Item = Result<Bytes, StreamError>> + Unpin {
-    Box::pin(futures::stream::try_unfold(response, move |mut response| async move {
-        match tokio::time::timeout(idle_timeout, response.chunk()).await {
-            Ok(Ok(chunk)) => Ok(chunk.map(|chunk| (chunk, response))),
-            Ok(Err(cause)) => Err(StreamError::Http(cause.without_url())),
-            Err(_) => Err(StreamError::Silent { waited: idle_timeout }),
-        }
-    }))
+    Box::pin(futures::stream::try_unfold(
+        response,
+        move |mut response| async move {
+            match tokio::time::timeout(idle_timeout, response.chunk()).await {
+                Ok(Ok(chunk)) => Ok(chunk.map(|chunk| (chunk, response))),
+                Ok(Err(cause)) => Err(StreamError::Http(cause.without_url())),
+                Err(_) => Err(StreamError::Silent {
+                    waited: idle_timeout,
+                }),
+            }
+        },
+    ))
 }
 
 impl RegistryClient {
@@ -72,21 +77,34 @@ impl RegistryClient {
         store: &BlobStore,
     ) -> Result<u64, ClientError> {
         let url = self.url(repository, &format!("blobs/{digest}"));
-        let response = self.send(&Scope::pull(repository), || self.http.get(url.clone())).await?;
-        let response = self.expect(response, &format!("blob `{repository}@{digest}`")).await?;
+        let response = self
+            .send(&Scope::pull(repository), || self.http.get(url.clone()))
+            .await?;
+        let response = self
+            .expect(response, &format!("blob `{repository}@{digest}`"))
+            .await?;
         let registry = || self.registry.clone();
-        let received = store.receive(chunks(response, self.options.idle_timeout), digest, limit).await;
+        let received = store
+            .receive(chunks(response, self.options.idle_timeout), digest, limit)
+            .await;
         received.map_err(|error| match error {
-            ReceiveError::Stream(StreamError::Http(cause)) => {
-                ClientError::Unreachable { registry: registry(), cause }
-            }
-            ReceiveError::Stream(StreamError::Silent { waited }) => {
-                ClientError::Silent { registry: registry(), waited }
-            }
-            ReceiveError::Blob(BlobError::Mismatch { expected, found }) => {
-                ClientError::Mismatch { registry: registry(), expected, found }
-            }
-            ReceiveError::Blob(BlobError::TooLarge { limit }) => ClientError::TooLarge { registry: registry(), limit },
+            ReceiveError::Stream(StreamError::Http(cause)) => ClientError::Unreachable {
+                registry: registry(),
+                cause,
+            },
+            ReceiveError::Stream(StreamError::Silent { waited }) => ClientError::Silent {
+                registry: registry(),
+                waited,
+            },
+            ReceiveError::Blob(BlobError::Mismatch { expected, found }) => ClientError::Mismatch {
+                registry: registry(),
+                expected,
+                found,
+            },
+            ReceiveError::Blob(BlobError::TooLarge { limit }) => ClientError::TooLarge {
+                registry: registry(),
+                limit,
+            },
             ReceiveError::Blob(error) => error.into(),
         })
     }
@@ -104,15 +122,25 @@ impl RegistryClient {
         let open = || {
             let file = std::fs::File::open(&path).map_err(open)?;
             let file = tokio::fs::File::from_std(file);
-            Ok(Body::wrap_stream(ReaderStream::with_capacity(file, CHUNK_BYTES)))
+            Ok(Body::wrap_stream(ReaderStream::with_capacity(
+                file,
+                CHUNK_BYTES,
+            )))
         };
         self.push_body(repository, digest, size, open).await
     }
 
     /// Sends content from memory, unless the repository has it.
-    pub async fn push_content(&self, repository: &str, content: &[u8]) -> Result<PushedBlob, ClientError> {
+    pub async fn push_content(
+        &self,
+        repository: &str,
+        content: &[u8],
+    ) -> Result<PushedBlob, ClientError> {
         let digest = Digest::of(content);
-        self.push_body(repository, &digest, content.len() as u64, || Ok(Body::from(content.to_vec()))).await
+        self.push_body(repository, &digest, content.len() as u64, || {
+            Ok(Body::from(content.to_vec()))
+        })
+        .await
     }
 
     async fn push_body(
@@ -128,18 +156,31 @@ impl RegistryClient {
         }
         let what = format!("the push of blob `{digest}` to `{repository}`");
         let url = self.url(repository, "blobs/uploads/");
-        let response = self.send(&scope, || self.http.post(url.clone()).header(CONTENT_LENGTH, 0)).await?;
+        let response = self
+            .send(&scope, || {
+                self.http.post(url.clone()).header(CONTENT_LENGTH, 0)
+            })
+            .await?;
         let response = self.expect(response, &what).await?;
         let (mut upload, ours) = self.location(&response)?;
-        upload.query_pairs_mut().append_pair("digest", digest.as_str());
-        let timeout = self.options.idle_timeout + Duration::from_secs(size / UPLOAD_BYTES_PER_SECOND_MIN);
-        let request = self.http.put(upload).header(CONTENT_TYPE, "application/octet-stream");
+        upload
+            .query_pairs_mut()
+            .append_pair("digest", digest.as_str());
+        let timeout =
+            self.options.idle_timeout + Duration::from_secs(size / UPLOAD_BYTES_PER_SECOND_MIN);
+        let request = self
+            .http
+            .put(upload)
+            .header(CONTENT_TYPE, "application/octet-stream");
         let request = request.header(CONTENT_LENGTH, size).body(body()?);
         // A token is at hand since the session was opened; a challenge now means that it is not enough.
         let header = if ours { self.known(&scope) } else { None };
         let response = self.send_once(timeout, request, header.as_ref()).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
-            return Err(ClientError::Forbidden { registry: self.registry.clone(), what });
+            return Err(ClientError::Forbidden {
+                registry: self.registry.clone(),
+                what,
+            });
         }
         self.expect(response, &what).await?;
         Ok(PushedBlob::Uploaded)

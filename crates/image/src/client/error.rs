@@ -30,15 +30,28 @@ pub enum ClientError {
         "registry `{registry}` wants {} for `{repository}`",
         if *anonymous { "a login" } else { "other credentials" }
     )]
-    Unauthorized { registry: String, repository: String, anonymous: bool },
+    Unauthorized {
+        registry: String,
+        repository: String,
+        anonymous: bool,
+    },
     #[error("registry `{registry}` does not allow access to {what}")]
     Forbidden { registry: String, what: String },
     #[error("registry `{registry}` has no {what}")]
     NotFound { registry: String, what: String },
     #[error("registry `{registry}` answered {status} for {what}: {said}")]
-    Answered { registry: String, what: String, status: u16, said: String },
+    Answered {
+        registry: String,
+        what: String,
+        status: u16,
+        said: String,
+    },
     #[error("registry `{registry}` sent `{found}` where `{expected}` was asked for")]
-    Mismatch { registry: String, expected: Digest, found: Digest },
+    Mismatch {
+        registry: String,
+        expected: Digest,
+        found: Digest,
+    },
     #[error("registry `{registry}` sent more than the allowed {limit} bytes")]
     TooLarge { registry: String, limit: u64 },
     #[error("registry `{registry}` sent an answer that cannot be used: {what}")]
@@ -79,11 +92,23 @@ pub(super) fn said(body: &[u8]) -> String {
     }
     let text = match serde_json::from_slice::<Errors>(body) {
         Ok(Errors { errors }) => {
-            let told: Vec<_> = errors.iter().map(|told| format!("{} {}", told.code, told.message)).collect();
+            let told: Vec<_> = errors
+                .iter()
+                .map(|told| format!("{} {}", told.code, told.message))
+                .collect();
             told.join("; ")
         }
         Err(_) => String::from_utf8_lossy(body).into_owned(),
     };
-    let text: String = text.trim().chars().filter(|c| !c.is_control()).take(300).collect();
-    if text.is_empty() { "nothing more".to_owned() } else { text }
+    let text: String = text
+        .trim()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(300)
+        .collect();
+    if text.is_empty() {
+        "nothing more".to_owned()
+    } else {
+        text
+    }
 }

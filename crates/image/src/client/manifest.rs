@@ -22,7 +22,10 @@ pub struct Fetched {
 }
 
 fn media_type_of(headers: &HeaderMap) -> String {
-    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let text = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     text.split(';').next().unwrap_or_default().trim().to_owned()
 }
 
@@ -33,8 +36,13 @@ impl RegistryClient {
         let accept = media_type::MANIFESTS.join(", ");
         let request = || self.http.head(url.clone()).header(ACCEPT, &accept);
         let response = self.send(&Scope::pull(repository), request).await?;
-        let response = self.expect(response, &format!("`{repository}:{tag}`")).await?;
-        let digest = response.headers().get("docker-content-digest").and_then(|value| value.to_str().ok()?.parse().ok());
+        let response = self
+            .expect(response, &format!("`{repository}:{tag}`"))
+            .await?;
+        let digest = response
+            .headers()
+            .get("docker-content-digest")
+            .and_then(|value| value.to_str().ok()?.parse().ok());
         match digest {
             Some(digest) => Ok(digest),
             // The header is optional; the content always tells.
@@ -49,15 +57,23 @@ impl RegistryClient {
         let request = || self.http.get(url.clone()).header(ACCEPT, &accept);
         let response = self.send(&Scope::pull(repository), request).await?;
         let separator = if target.contains(':') { '@' } else { ':' };
-        let response = self.expect(response, &format!("`{repository}{separator}{target}`")).await?;
+        let response = self
+            .expect(response, &format!("`{repository}{separator}{target}`"))
+            .await?;
         let media_type = media_type_of(response.headers());
         let content = self.body(response, DOCUMENT_BYTES_MAX).await?;
         let found = Digest::of(&content);
         match target.parse::<Digest>() {
-            Ok(expected) if expected != found => {
-                Err(ClientError::Mismatch { registry: self.registry.clone(), expected, found })
-            }
-            _ => Ok(Fetched { media_type, digest: found, content }),
+            Ok(expected) if expected != found => Err(ClientError::Mismatch {
+                registry: self.registry.clone(),
+                expected,
+                found,
+            }),
+            _ => Ok(Fetched {
+                media_type,
+                digest: found,
+                content,
+            }),
         }
     }
 
@@ -72,18 +88,27 @@ impl RegistryClient {
         let digest = Digest::of(content);
         let target = tag.unwrap_or(digest.as_str());
         let url = self.url(repository, &format!("manifests/{target}"));
-        let request =
-            || self.http.put(url.clone()).header(CONTENT_TYPE, media_type).body(content.to_vec());
+        let request = || {
+            self.http
+                .put(url.clone())
+                .header(CONTENT_TYPE, media_type)
+                .body(content.to_vec())
+        };
         let response = self.send(&Scope::push(repository), request).await?;
-        self.expect(response, &format!("the push of `{repository}:{target}`")).await?;
+        self.expect(response, &format!("the push of `{repository}:{target}`"))
+            .await?;
         Ok(digest)
     }
 
     /// Removes a tag, or a manifest by its digest.
     pub async fn delete_manifest(&self, repository: &str, target: &str) -> Result<(), ClientError> {
         let url = self.url(repository, &format!("manifests/{target}"));
-        let response = self.send(&Scope::push(repository), || self.http.delete(url.clone())).await?;
-        self.expect(response, &format!("`{repository}:{target}`")).await.map(drop)
+        let response = self
+            .send(&Scope::push(repository), || self.http.delete(url.clone()))
+            .await?;
+        self.expect(response, &format!("`{repository}:{target}`"))
+            .await
+            .map(drop)
     }
 
     /// Returns every tag of the repository, in the registry's order.
@@ -98,14 +123,21 @@ impl RegistryClient {
             let Some(url) = next else {
                 return Ok(tags);
             };
-            let response = self.send(&Scope::pull(repository), || self.http.get(url.clone())).await?;
-            let response = self.expect(response, &format!("repository `{repository}`")).await?;
+            let response = self
+                .send(&Scope::pull(repository), || self.http.get(url.clone()))
+                .await?;
+            let response = self
+                .expect(response, &format!("repository `{repository}`"))
+                .await?;
             next = self.next_page(response.url(), response.headers());
             let body = self.body(response, DOCUMENT_BYTES_MAX).await?;
             let page: Page = self.parse(&body, "list of tags")?;
             tags.extend(page.tags.unwrap_or_default());
         }
-        Err(ClientError::Malformed { registry: self.registry.clone(), what: "endless list of tags".to_owned() })
+        Err(ClientError::Malformed {
+            registry: self.registry.clone(),
+            what: "endless list of tags".to_owned(),
+        })
     }
 
     /// Returns the manifests that say they are about `subject`.
@@ -125,7 +157,9 @@ impl RegistryClient {
                 found.retain(wanted);
                 return Ok(found);
             };
-            let response = self.send(&Scope::pull(repository), || self.http.get(url.clone())).await?;
+            let response = self
+                .send(&Scope::pull(repository), || self.http.get(url.clone()))
+                .await?;
             let response = match self.expect(response, "referrers").await {
                 // Registries before version 1.1 keep the list under a tag made of the digest.
                 Err(ClientError::NotFound { .. }) => {
@@ -139,12 +173,24 @@ impl RegistryClient {
             let body = self.body(response, DOCUMENT_BYTES_MAX).await?;
             found.extend(self.parse::<Index>(&body, "list of referrers")?.manifests);
         }
-        Err(ClientError::Malformed { registry: self.registry.clone(), what: "endless list of referrers".to_owned() })
+        Err(ClientError::Malformed {
+            registry: self.registry.clone(),
+            what: "endless list of referrers".to_owned(),
+        })
     }
 
-    async fn referrers_by_tag(&self, repository: &str, subject: &Digest) -> Result<Vec<Descriptor>, ClientError> {
-        match self.manifest(repository, &format!("sha256-{}", subject.hex())).await {
-            Ok(fetched) => Ok(self.parse::<Index>(&fetched.content, "list of referrers")?.manifests),
+    async fn referrers_by_tag(
+        &self,
+        repository: &str,
+        subject: &Digest,
+    ) -> Result<Vec<Descriptor>, ClientError> {
+        match self
+            .manifest(repository, &format!("sha256-{}", subject.hex()))
+            .await
+        {
+            Ok(fetched) => Ok(self
+                .parse::<Index>(&fetched.content, "list of referrers")?
+                .manifests),
             Err(ClientError::NotFound { .. }) => Ok(Vec::new()),
             Err(error) => Err(error),
         }

@@ -27,7 +27,9 @@ pub(super) struct Attributes {
 
 impl Attributes {
     pub(super) fn of(header: &tar::Header) -> io::Result<Self> {
-        let id = |id: u64| u32::try_from(id).map_err(|_| io::Error::other(format!("owner {id} is too large")));
+        let id = |id: u64| {
+            u32::try_from(id).map_err(|_| io::Error::other(format!("owner {id} is too large")))
+        };
         Ok(Self {
             mode: header.mode()? & 0o7777,
             user: id(header.uid()?)?,
@@ -37,8 +39,14 @@ impl Attributes {
     }
 
     fn times(&self) -> Timestamps {
-        let time = Timespec { tv_sec: self.seconds, tv_nsec: 0 };
-        Timestamps { last_access: time, last_modification: time }
+        let time = Timespec {
+            tv_sec: self.seconds,
+            tv_nsec: 0,
+        };
+        Timestamps {
+            last_access: time,
+            last_modification: time,
+        }
     }
 }
 
@@ -49,7 +57,9 @@ pub(super) struct Root {
     may_chown: bool,
 }
 
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC);
 
 /// Ignores that the thing is gone already.
 fn gone_is_fine(result: Result<(), Errno>) -> io::Result<()> {
@@ -62,11 +72,18 @@ fn gone_is_fine(result: Result<(), Errno>) -> io::Result<()> {
 impl Root {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let directory = rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty())?;
-        Ok(Self { directory, may_chown: rustix::process::geteuid().is_root() })
+        Ok(Self {
+            directory,
+            may_chown: rustix::process::geteuid().is_root(),
+        })
     }
 
     fn open_directory(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         rustix::fs::openat2(&self.directory, path, DIRECTORY, Mode::empty(), resolve)
     }
@@ -74,7 +91,7 @@ impl Root {
     /// Opens the directory that holds `path`, and creates the missing ones above it.
     fn parent<'a>(&self, path: &'a Path) -> io::Result<(OwnedFd, &'a OsStr)> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let parent = path.parent().unwrap_or(Path::new(""));
+        let parent = above(path);
         match self.open_directory(parent) {
             Ok(directory) => Ok((directory, name)),
             Err(Errno::NOENT) => {
@@ -102,29 +119,55 @@ impl Root {
             return Ok(());
         }
         rustix::fs::unlinkat(&parent, name, AtFlags::empty())?;
-        Ok(rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755))?)
+        Ok(rustix::fs::mkdirat(
+            &parent,
+            name,
+            Mode::from_raw_mode(0o755),
+        )?)
     }
 
-    pub(super) fn create_file(&self, path: &Path, content: &mut impl Read, attributes: &Attributes) -> io::Result<()> {
+    pub(super) fn create_file(
+        &self,
+        path: &Path,
+        content: &mut impl Read,
+        attributes: &Attributes,
+    ) -> io::Result<()> {
         let (parent, name) = self.parent(path)?;
         remove_at(&parent, name)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&parent, name, flags, Mode::from_raw_mode(0o600))?;
         let mut file = File::from(file);
         io::copy(content, &mut file)?;
-        self.chown(|user, group| rustix::fs::fchown(&file, user, group), attributes)?;
+        self.chown(
+            |user, group| rustix::fs::fchown(&file, user, group),
+            attributes,
+        )?;
         // After the owner, because giving a file away clears its set-id bits.
         rustix::fs::fchmod(&file, Mode::from_raw_mode(attributes.mode))?;
         Ok(rustix::fs::futimens(&file, &attributes.times())?)
     }
 
-    pub(super) fn create_symlink(&self, path: &Path, target: &OsStr, attributes: &Attributes) -> io::Result<()> {
+    pub(super) fn create_symlink(
+        &self,
+        path: &Path,
+        target: &OsStr,
+        attributes: &Attributes,
+    ) -> io::Result<()> {
         let (parent, name) = self.parent(path)?;
         remove_at(&parent, name)?;
         rustix::fs::symlinkat(target, &parent, name)?;
         let flags = AtFlags::SYMLINK_NOFOLLOW;
-        self.chown(|user, group| rustix::fs::chownat(&parent, name, user, group, flags), attributes)?;
-        Ok(rustix::fs::utimensat(&parent, name, &attributes.times(), flags)?)
+        self.chown(
+            |user, group| rustix::fs::chownat(&parent, name, user, group, flags),
+            attributes,
+        )?;
+        Ok(rustix::fs::utimensat(
+            &parent,
+            name,
+            &attributes.times(),
+            flags,
+        )?)
     }
 
     pub(super) fn create_hard_link(&self, path: &Path, target: &Path) -> io::Result<()> {
@@ -134,7 +177,13 @@ impl Root {
             return Ok(());
         }
         remove_at(&parent, name)?;
-        Ok(rustix::fs::linkat(&target_parent, target_name, &parent, name, AtFlags::empty())?)
+        Ok(rustix::fs::linkat(
+            &target_parent,
+            target_name,
+            &parent,
+            name,
+            AtFlags::empty(),
+        )?)
     }
 
     fn chown(
@@ -143,21 +192,37 @@ impl Root {
         attributes: &Attributes,
     ) -> io::Result<()> {
         if self.may_chown {
-            change(Some(Uid::from_raw(attributes.user)), Some(Gid::from_raw(attributes.group)))?;
+            change(
+                Some(Uid::from_raw(attributes.user)),
+                Some(Gid::from_raw(attributes.group)),
+            )?;
         }
         Ok(())
     }
 
     /// Sets mode and owner of the root itself; its time stays, as it tells how old the unpacked image is.
     pub(super) fn set_mode(&self, attributes: &Attributes) -> io::Result<()> {
-        self.chown(|user, group| rustix::fs::fchown(&self.directory, user, group), attributes)?;
+        self.chown(
+            |user, group| rustix::fs::fchown(&self.directory, user, group),
+            attributes,
+        )?;
         // Whoever may run the image may also enter it.
-        Ok(rustix::fs::fchmod(&self.directory, Mode::from_raw_mode(attributes.mode | 0o555))?)
+        Ok(rustix::fs::fchmod(
+            &self.directory,
+            Mode::from_raw_mode(attributes.mode | 0o555),
+        )?)
     }
 
-    pub(super) fn set_attributes(&self, directory: &Path, attributes: &Attributes) -> io::Result<()> {
+    pub(super) fn set_attributes(
+        &self,
+        directory: &Path,
+        attributes: &Attributes,
+    ) -> io::Result<()> {
         let directory = self.open_directory(directory)?;
-        self.chown(|user, group| rustix::fs::fchown(&directory, user, group), attributes)?;
+        self.chown(
+            |user, group| rustix::fs::fchown(&directory, user, group),
+            attributes,
+        )?;
         rustix::fs::fchmod(&directory, Mode::from_raw_mode(attributes.mode))?;
         Ok(rustix::fs::futimens(&directory, &attributes.times())?)
     }
@@ -165,7 +230,7 @@ impl Root {
     /// Removes whatever is at `path`, if anything is.
     pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        match self.open_directory(path.parent().unwrap_or(Path::new(""))) {
+        match self.open_directory(above(path)) {
             Ok(parent) => remove_at(&parent, name),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
             Err(error) => Err(error.into()),
@@ -192,6 +257,11 @@ impl Root {
         }
         Ok(())
     }
+}
+
+/// The directory that holds `path`; empty is the root.
+fn above(path: &Path) -> &Path {
+    path.parent().unwrap_or_else(|| Path::new(""))
 }
 
 fn names(directory: &OwnedFd) -> io::Result<Vec<std::ffi::OsString>> {

@@ -16,7 +16,11 @@ impl Layer {
     fn entry(mut self, kind: EntryType, path: &str, target: &str, content: &[u8]) -> Self {
         let mut header = tar::Header::new_ustar();
         header.set_entry_type(kind);
-        header.set_mode(if kind == EntryType::Directory { 0o755 } else { 0o644 });
+        header.set_mode(if kind == EntryType::Directory {
+            0o755
+        } else {
+            0o644
+        });
         header.set_uid(0);
         header.set_gid(0);
         header.set_mtime(1);
@@ -84,12 +88,18 @@ impl Fixture {
                 architecture: "amd64".into(),
                 os: "linux".into(),
                 config: Runtime::default(),
-                rootfs: RootFs { kind: "layers".into(), diff_ids },
+                rootfs: RootFs {
+                    kind: "layers".into(),
+                    diff_ids,
+                },
             },
         }
     }
 
-    async fn unpack(&self, layers: impl IntoIterator<Item = Layer>) -> Result<PathBuf, UnpackError> {
+    async fn unpack(
+        &self,
+        layers: impl IntoIterator<Item = Layer>,
+    ) -> Result<PathBuf, UnpackError> {
         self.store.unpacked(&self.image(layers)).await
     }
 
@@ -103,7 +113,11 @@ impl Fixture {
     #[track_caller]
     fn check_nothing_left(&self) {
         let incoming = self.store.blobs().incoming();
-        assert_eq!(fs::read_dir(incoming).unwrap().count(), 0, "unfinished content was left");
+        assert_eq!(
+            fs::read_dir(incoming).unwrap().count(),
+            0,
+            "unfinished content was left"
+        );
     }
 }
 
@@ -114,7 +128,13 @@ fn text(path: impl AsRef<Path>) -> String {
 #[tokio::test]
 async fn upper_layers_replace_hide_and_clear_lower_ones() {
     let fixture = Fixture::new();
-    let lower = Layer::new().directory("a").file("a/one", "1").file("a/two", "2").directory("b").file("b/old", "o").file("c", "c");
+    let lower = Layer::new()
+        .directory("a")
+        .file("a/one", "1")
+        .file("a/two", "2")
+        .directory("b")
+        .file("b/old", "o")
+        .file("c", "c");
     let upper = Layer::new()
         .file("a/.wh.one", "")
         .file("a/two", "two")
@@ -136,12 +156,28 @@ async fn upper_layers_replace_hide_and_clear_lower_ones() {
 #[tokio::test]
 async fn paths_that_climb_out_are_refused() {
     let fixture = Fixture::new();
-    for path in ["../evil", "a/../../evil", "/evil", "a/../b", "x/.wh..", "x/.wh..."] {
-        let error = fixture.unpack([Layer::new().file(path, "evil")]).await.unwrap_err();
-        assert!(matches!(error, UnpackError::Escape { .. }), "{path}: {error}");
+    for path in [
+        "../evil",
+        "a/../../evil",
+        "/evil",
+        "a/../b",
+        "x/.wh..",
+        "x/.wh...",
+    ] {
+        let error = fixture
+            .unpack([Layer::new().file(path, "evil")])
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, UnpackError::Escape { .. }),
+            "{path}: {error}"
+        );
         fixture.check_nothing_left();
     }
-    let error = fixture.unpack([Layer::new().hard_link("a", "../../outside/secret")]).await.unwrap_err();
+    let error = fixture
+        .unpack([Layer::new().hard_link("a", "../../outside/secret")])
+        .await
+        .unwrap_err();
     assert!(matches!(error, UnpackError::Escape { .. }), "{error}");
     assert!(!fixture.directory.path().join("evil").exists());
 }
@@ -153,13 +189,24 @@ async fn links_lead_nowhere_outside_the_image() {
     let absolute = outside.to_str().unwrap();
     for target in [absolute, "../../../../outside", "/"] {
         let layers = [
-            Layer::new().symlink("link", target).file("link/planted", "x"),
-            Layer::new().symlink("again", target).file("again/.wh.secret", "").file("again/.wh..wh..opq", ""),
-            Layer::new().symlink("file", &format!("{absolute}/secret")).file("file", "mine"),
+            Layer::new()
+                .symlink("link", target)
+                .file("link/planted", "x"),
+            Layer::new()
+                .symlink("again", target)
+                .file("again/.wh.secret", "")
+                .file("again/.wh..wh..opq", ""),
+            Layer::new()
+                .symlink("file", &format!("{absolute}/secret"))
+                .file("file", "mine"),
         ];
         // Whether a layer unpacks or is refused does not matter here; nothing outside may change.
         let unpacked = fixture.unpack(layers).await;
-        assert_eq!(text(outside.join("secret")), "untouched", "{target}: {unpacked:?}");
+        assert_eq!(
+            text(outside.join("secret")),
+            "untouched",
+            "{target}: {unpacked:?}"
+        );
         assert!(!outside.join("planted").exists(), "{target}: {unpacked:?}");
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
     }
@@ -169,10 +216,15 @@ async fn links_lead_nowhere_outside_the_image() {
 async fn a_hard_link_through_a_link_stays_inside() {
     let fixture = Fixture::new();
     let outside = fixture.outside();
-    let layer = Layer::new().symlink("link", outside.to_str().unwrap()).hard_link("stolen", "link/secret");
+    let layer = Layer::new()
+        .symlink("link", outside.to_str().unwrap())
+        .hard_link("stolen", "link/secret");
     assert!(fixture.unpack([layer]).await.is_err());
     fixture.check_nothing_left();
-    let layer = Layer::new().file("bin/tool", "t").symlink("usr", "bin").hard_link("copy", "usr/tool");
+    let layer = Layer::new()
+        .file("bin/tool", "t")
+        .symlink("usr", "bin")
+        .hard_link("copy", "usr/tool");
     let root = fixture.unpack([layer]).await.unwrap();
     assert_eq!(text(root.join("copy")), "t");
 }
@@ -180,15 +232,24 @@ async fn a_hard_link_through_a_link_stays_inside() {
 #[tokio::test]
 async fn a_later_layer_writes_through_an_absolute_link_of_its_image() {
     let fixture = Fixture::new();
-    let lower = Layer::new().directory("run").directory("var").symlink("var/run", "/run");
-    let root = fixture.unpack([lower, Layer::new().file("var/run/pid", "7")]).await.unwrap();
+    let lower = Layer::new()
+        .directory("run")
+        .directory("var")
+        .symlink("var/run", "/run");
+    let root = fixture
+        .unpack([lower, Layer::new().file("var/run/pid", "7")])
+        .await
+        .unwrap();
     assert_eq!(text(root.join("run/pid")), "7");
 }
 
 #[tokio::test]
 async fn device_nodes_are_left_out() {
     let fixture = Fixture::new();
-    let layer = Layer::new().entry(EntryType::Char, "dev/null", "", b"").entry(EntryType::Fifo, "pipe", "", b"").file("a", "a");
+    let layer = Layer::new()
+        .entry(EntryType::Char, "dev/null", "", b"")
+        .entry(EntryType::Fifo, "pipe", "", b"")
+        .file("a", "a");
     let root = fixture.unpack([layer]).await.unwrap();
     assert_eq!(fs::read_dir(&root).unwrap().count(), 1);
 }
@@ -196,13 +257,32 @@ async fn device_nodes_are_left_out() {
 #[tokio::test]
 async fn an_image_that_would_fill_the_disk_is_stopped() {
     let fixture = Fixture::new();
-    let image = fixture.image([Layer::new().file("a", "12345"), Layer::new().file("b", "67890")]);
-    for limits in [UnpackLimits { bytes_max: 9, entries_max: 10 }, UnpackLimits { bytes_max: 10, entries_max: 1 }] {
-        let error = fixture.store.unpacked_within(&image, limits).await.unwrap_err();
+    let image = fixture.image([
+        Layer::new().file("a", "12345"),
+        Layer::new().file("b", "67890"),
+    ]);
+    for limits in [
+        UnpackLimits {
+            bytes_max: 9,
+            entries_max: 10,
+        },
+        UnpackLimits {
+            bytes_max: 10,
+            entries_max: 1,
+        },
+    ] {
+        let error = fixture
+            .store
+            .unpacked_within(&image, limits)
+            .await
+            .unwrap_err();
         assert!(matches!(error, UnpackError::TooLarge { .. }), "{error}");
     }
     fixture.check_nothing_left();
-    let exact = UnpackLimits { bytes_max: 10, entries_max: 2 };
+    let exact = UnpackLimits {
+        bytes_max: 10,
+        entries_max: 2,
+    };
     assert!(fixture.store.unpacked_within(&image, exact).await.is_ok());
 }
 
