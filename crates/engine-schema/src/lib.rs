@@ -8,6 +8,7 @@
 //! `foreshore-engine-schema-generate` writes from a real API server's documents.
 
 mod conform;
+mod convert;
 pub mod defaults;
 mod fields;
 pub mod json;
@@ -17,10 +18,12 @@ pub mod proto;
 mod quantity;
 mod resource;
 mod schema;
+pub mod table;
 mod types;
 mod violation;
 
 pub use conform::conform;
+pub use convert::convert;
 pub use defaults::apply_defaults;
 pub use fields::{Report, TypeMismatch, check_fields};
 pub use json::{DuplicateKey, Limits, ParseError, parse_json, parse_json_with};

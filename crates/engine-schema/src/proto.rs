@@ -112,7 +112,7 @@ fn message(
         let wrong = |cause: WireError| failed(name, number, cause);
         match kind {
             Kind::Single(Single::Message(inner)) if json_name.is_empty() => {
-                message(inner, value.bytes().map_err(wrong)?, depth + 1, fields)?
+                message(inner, value.bytes().map_err(wrong)?, depth + 1, fields)?;
             }
             Kind::Single(kind) => {
                 let value = Decoder {
