@@ -109,6 +109,33 @@ impl RegistryClient {
         })
     }
 
+    /// Returns a small blob, checked against its digest.
+    pub async fn blob_content(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        limit: u64,
+    ) -> Result<Vec<u8>, ClientError> {
+        let url = self.url(repository, &format!("blobs/{digest}"));
+        let response = self
+            .send(&Scope::pull(repository), || self.http.get(url.clone()))
+            .await?;
+        let response = self
+            .expect(response, &format!("blob `{repository}@{digest}`"))
+            .await?;
+        let content = self.body(response, limit).await?;
+        let found = Digest::of(&content);
+        if found != *digest {
+            let registry = self.registry.clone();
+            return Err(ClientError::Mismatch {
+                registry,
+                expected: digest.clone(),
+                found,
+            });
+        }
+        Ok(content)
+    }
+
     /// Sends a blob of `store`, unless the repository has it.
     pub async fn push_blob(
         &self,
