@@ -10,8 +10,12 @@ mod kubeconfig;
 mod leftovers;
 mod pki;
 mod real;
+mod shared;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, Result};
 use foreshore_sys::Ground;
@@ -106,27 +110,25 @@ impl Cluster {
         }
     }
 
-    /// The cluster that this run of the tests shares, or else a fresh one.
+    /// The cluster that this run of the tests shares.
     ///
     /// Use a namespace of your own in it, and touch nothing else. `cargo xtask
     /// test` names it in `FORESHORE_REAL_KUBECONFIG` and
-    /// `FORESHORE_ENGINE_KUBECONFIG`.
-    pub async fn shared(kind: Kind) -> Result<Self> {
-        let variable = match kind {
-            Kind::Real => "FORESHORE_REAL_KUBECONFIG",
-            Kind::Engine => "FORESHORE_ENGINE_KUBECONFIG",
-        };
-        let Some(path) = crate::environment::value(variable) else {
-            return Self::start(kind, Options::default()).await;
-        };
+    /// `FORESHORE_ENGINE_KUBECONFIG`; without these the tests of one program
+    /// share one, which stops when the last of them lets go of it.
+    pub async fn shared(kind: Kind) -> Result<Arc<Self>> {
+        shared::cluster(kind).await
+    }
+
+    /// Somebody else's cluster, named by the kubeconfig at `path`.
+    fn borrowed(kind: Kind, path: PathBuf) -> Self {
         install_crypto();
-        let kubeconfig = PathBuf::from(path);
-        Ok(Self {
+        Self {
             kind,
-            node_kubeconfig: kubeconfig.with_file_name(NODE_KUBECONFIG),
-            kubeconfig,
+            node_kubeconfig: path.with_file_name(NODE_KUBECONFIG),
+            kubeconfig: path,
             backing: Backing::Shared,
-        })
+        }
     }
 
     /// Which implementation answers.

@@ -1,0 +1,10 @@
+//! The contracts, by subject.
+
+pub(crate) mod apply;
+pub(crate) mod cluster;
+pub(crate) mod lists;
+pub(crate) mod objects;
+pub(crate) mod patches;
+mod samples;
+pub(crate) mod status;
+pub(crate) mod watches;
