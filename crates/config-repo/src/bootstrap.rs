@@ -7,7 +7,6 @@ use foreshore_model::config::{Approvals, Policy};
 use foreshore_model::{Actor, Environment, EnvironmentName, PolicyName, SiteName, yaml};
 use jiff::Timestamp;
 
-use crate::error::WriteFailure;
 use crate::layout::{MAIN_REF, environment_file};
 
 const README: &str = "\
@@ -34,13 +33,23 @@ pub fn starter() -> (Vec<Environment>, BTreeMap<PolicyName, Policy>) {
     };
     let prod = Environment {
         promotes_from: Some(name("dev")),
-        approvals: Approvals { count: 1, by: Vec::new() },
+        approvals: Approvals {
+            count: 1,
+            by: Vec::new(),
+        },
         production: true,
         ..environment("prod")
     };
-    let policy = Policy::AutoRelease { environment: name("dev"), branch: "main".to_owned(), services: Vec::new() };
+    let policy = Policy::AutoRelease {
+        environment: name("dev"),
+        branch: "main".to_owned(),
+        services: Vec::new(),
+    };
     let policy_name = PolicyName::new("main-to-dev").expect("it is a DNS label");
-    (vec![environment("dev"), prod], BTreeMap::from([(policy_name, policy)]))
+    (
+        vec![environment("dev"), prod],
+        BTreeMap::from([(policy_name, policy)]),
+    )
 }
 
 /// Makes the first commit, or returns the tip if there is one.
@@ -49,7 +58,7 @@ pub fn bootstrap(
     environments: &[Environment],
     policies: &BTreeMap<PolicyName, Policy>,
     now: Timestamp,
-) -> Result<ObjectId, WriteFailure> {
+) -> Result<ObjectId, GitError> {
     if let Some(tip) = repository.resolve(MAIN_REF)? {
         return Ok(tip);
     }
@@ -64,11 +73,22 @@ pub fn bootstrap(
     }
     let actor = Actor::automation();
     let message = format!("start the config repository\n\nActor: {actor}\n");
-    let first = NewCommit { changes, message, author: actor.clone(), committer: actor, at: now };
+    let first = NewCommit {
+        changes,
+        message,
+        author: actor.clone(),
+        committer: actor,
+        at: now,
+    };
     match repository.commit(MAIN_REF, None, vec![first]) {
-        Ok(ids) => Ok(ids.into_iter().next_back().expect("one commit was asked for")),
+        Ok(ids) => Ok(ids
+            .into_iter()
+            .next_back()
+            .expect("one commit was asked for")),
         // Someone else started it in the same moment.
-        Err(GitError::Moved { found: Some(tip), .. }) => Ok(tip),
-        Err(error) => Err(error.into()),
+        Err(GitError::Moved {
+            found: Some(tip), ..
+        }) => Ok(tip),
+        Err(error) => Err(error),
     }
 }

@@ -10,9 +10,16 @@ use foreshore_model::{EnvironmentName, ServiceName};
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error("there is no environment `{environment}` at commit `{commit}`")]
-    MissingEnvironment { environment: EnvironmentName, commit: ObjectId },
+    MissingEnvironment {
+        environment: EnvironmentName,
+        commit: ObjectId,
+    },
     #[error("`{service}` has no folder in environment `{environment}` at commit `{commit}`")]
-    MissingService { environment: EnvironmentName, service: ServiceName, commit: ObjectId },
+    MissingService {
+        environment: EnvironmentName,
+        service: ServiceName,
+        commit: ObjectId,
+    },
     #[error("`{path}` is missing")]
     MissingFile { path: String },
     #[error("`{path}` is not text in UTF-8")]
@@ -39,7 +46,11 @@ pub enum ReadError {
 pub enum MirrorError {
     /// Only a person can say that it is right: `Mirror::accept`.
     #[error("the config repository is frozen at `{verified}`: {why}")]
-    Frozen { verified: ObjectId, found: Option<ObjectId>, why: String },
+    Frozen {
+        verified: ObjectId,
+        found: Option<ObjectId>,
+        why: String,
+    },
     /// There never was a commit, so nothing is known.
     #[error("the repository at `{url}` has no branch `main` yet")]
     NoBranch { url: String },

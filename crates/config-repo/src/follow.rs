@@ -18,21 +18,31 @@ pub(crate) fn follow(
 ) -> Result<ObjectId, MirrorError> {
     let verified = repository.resolve(trusted)?;
     let main = format!("+refs/heads/main:{INCOMING}");
-    let refspecs: Vec<&str> = std::iter::once(main.as_str()).chain(more.iter().copied()).collect();
+    let refspecs: Vec<&str> = std::iter::once(main.as_str())
+        .chain(more.iter().copied())
+        .collect();
     if let Err(error) = repository.fetch(remote, &refspecs) {
-        let FetchError::NoRef { url, .. } = &error else { return Err(error.into()) };
+        let FetchError::NoRef { url, .. } = &error else {
+            return Err(error.into());
+        };
         return Err(match verified {
             Some(verified) => {
                 let why = format!("`{url}` has no branch `main` any more");
-                MirrorError::Frozen { verified, found: None, why }
+                MirrorError::Frozen {
+                    verified,
+                    found: None,
+                    why,
+                }
             }
             None => MirrorError::NoBranch { url: url.clone() },
         });
     }
-    let found = repository.resolve(INCOMING)?.ok_or_else(|| GitError::MissingObject {
-        id: INCOMING.to_owned(),
-        repository: repository.path().to_owned(),
-    })?;
+    let found = repository
+        .resolve(INCOMING)?
+        .ok_or_else(|| GitError::MissingObject {
+            id: INCOMING.to_owned(),
+            repository: repository.path().to_owned(),
+        })?;
     let Some(verified) = verified else {
         move_to(repository, trusted, None, &found)?;
         return Ok(found);
@@ -46,9 +56,15 @@ pub(crate) fn follow(
         why: why.to_owned(),
     };
     if !repository.is_ancestor(&verified, &found)? {
-        return Err(frozen("the branch was rewritten or put back; its new tip does not follow from this commit"));
+        return Err(frozen(
+            "the branch was rewritten or put back; its new tip does not follow from this commit",
+        ));
     }
-    let has_environments = |commit: &ObjectId| repository.tree_id(commit, "environments").map(|tree| tree.is_some());
+    let has_environments = |commit: &ObjectId| {
+        repository
+            .tree_id(commit, "environments")
+            .map(|tree| tree.is_some())
+    };
     if has_environments(&verified)? && !has_environments(&found)? {
         return Err(frozen("the new tip has no environments at all"));
     }

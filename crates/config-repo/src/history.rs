@@ -1,7 +1,7 @@
 //! What happened to a service, as the commits tell it.
 
 use foreshore_git::{CommitInfo, GitError, LogQuery, ObjectId, Repository};
-use foreshore_model::{ArtifactId, Digest, EnvironmentName, ServiceName};
+use foreshore_model::{ArtifactId, Digest, EnvironmentName, ServiceName, api};
 use jiff::Timestamp;
 
 use crate::layout::MAIN_REF;
@@ -29,9 +29,16 @@ pub fn history(
     service: &ServiceName,
     limit: usize,
 ) -> Result<Vec<HistoryEntry>, GitError> {
-    let Some(tip) = repository.resolve(MAIN_REF)? else { return Ok(Vec::new()) };
+    let Some(tip) = repository.resolve(MAIN_REF)? else {
+        return Ok(Vec::new());
+    };
     let path = format!("environments/{environment}/{service}");
-    let query = LogQuery { from: &tip, until: None, path: Some(&path), limit };
+    let query = LogQuery {
+        from: &tip,
+        until: None,
+        path: Some(&path),
+        limit,
+    };
     Ok(repository.log(&query)?.into_iter().map(entry).collect())
 }
 
@@ -49,4 +56,28 @@ fn entry(commit: CommitInfo) -> HistoryEntry {
         at: commit.committed_at,
         commit: commit.id,
     }
+}
+
+/// Returns the latest releases of a service as the API tells them.
+///
+/// Commits that release nothing count towards how far back is looked.
+pub(crate) fn releases(
+    repository: &Repository,
+    environment: &EnvironmentName,
+    service: &ServiceName,
+    count: usize,
+) -> Result<Vec<api::HistoryEntry>, GitError> {
+    let entries = history(repository, environment, service, count.saturating_mul(4))?;
+    let releases = entries.into_iter().filter_map(|entry| {
+        Some(api::HistoryEntry {
+            commit: entry.commit.to_string(),
+            at: entry.at,
+            actor: entry.actor,
+            subject: entry.subject,
+            reason: entry.reason,
+            sequence: entry.sequence?,
+            artifact_id: entry.artifact_id?,
+        })
+    });
+    Ok(releases.take(count).collect())
 }

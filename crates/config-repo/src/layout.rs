@@ -24,17 +24,28 @@ impl Location {
     fn parse(path: &str) -> Option<Self> {
         let parts: Vec<&str> = path.split('/').collect();
         let place = |environment: &str, service: &str| -> Option<Place> {
-            Some((EnvironmentName::new(environment).ok()?, ServiceName::new(service).ok()?))
+            Some((
+                EnvironmentName::new(environment).ok()?,
+                ServiceName::new(service).ok()?,
+            ))
         };
         Some(match parts[..] {
             ["environments", environment, "environment.yaml"] => {
                 Self::Environment(EnvironmentName::new(environment).ok()?)
             }
-            ["environments", environment, service, "release.yaml"] => Self::Release(place(environment, service)?),
-            ["environments", environment, service, "operations.yaml"] => Self::Operations(place(environment, service)?),
-            ["environments", environment, service, "manifests", _] => Self::Manifest(place(environment, service)?),
+            ["environments", environment, service, "release.yaml"] => {
+                Self::Release(place(environment, service)?)
+            }
+            ["environments", environment, service, "operations.yaml"] => {
+                Self::Operations(place(environment, service)?)
+            }
+            ["environments", environment, service, "manifests", _] => {
+                Self::Manifest(place(environment, service)?)
+            }
             ["policies", file] => Self::Policy(PolicyName::new(file.strip_suffix(".yaml")?).ok()?),
-            ["holds", environment, file] => Self::Hold(place(environment, file.strip_suffix(".yaml")?)?),
+            ["holds", environment, file] => {
+                Self::Hold(place(environment, file.strip_suffix(".yaml")?)?)
+            }
             _ => return None,
         })
     }
@@ -64,10 +75,22 @@ mod tests {
 
     #[test]
     fn paths_that_only_look_alike_mean_nothing() {
-        let place = (EnvironmentName::new("dev").unwrap(), ServiceName::new("web").unwrap());
-        assert_eq!(Location::of(&release_file(&place)), Location::Release(place.clone()));
+        let place = (
+            EnvironmentName::new("dev").unwrap(),
+            ServiceName::new("web").unwrap(),
+        );
+        assert_eq!(
+            Location::of(&release_file(&place)),
+            Location::Release(place.clone())
+        );
         assert_eq!(Location::of("holds/dev/web.yaml"), Location::Hold(place));
-        for path in ["release.yaml", "environments/Dev/web/release.yaml", "holds/dev/web.yml", "policies/a/b.yaml", ""] {
+        for path in [
+            "release.yaml",
+            "environments/Dev/web/release.yaml",
+            "holds/dev/web.yml",
+            "policies/a/b.yaml",
+            "",
+        ] {
             assert_eq!(Location::of(path), Location::Other, "{path}");
         }
     }

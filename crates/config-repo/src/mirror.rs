@@ -21,7 +21,10 @@ pub struct Mirror {
 impl Mirror {
     /// Opens the copy in `folder`, or starts an empty one.
     pub fn open(folder: &Path, remote: Remote) -> Result<Self, MirrorError> {
-        Ok(Self { repository: Repository::init_bare(folder)?, remote })
+        Ok(Self {
+            repository: Repository::init_bare(folder)?,
+            remote,
+        })
     }
 
     pub fn repository(&self) -> &Repository {
@@ -40,18 +43,30 @@ impl Mirror {
     pub fn fetch(&self) -> Result<ObjectId, MirrorError> {
         let tip = follow(&self.repository, &self.remote, VERIFIED, &[])?;
         if let Err(error) = self.repository.tidy() {
-            tracing::warn!(error = &error as &dyn std::error::Error, "packs of the mirror stay as they are");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "packs of the mirror stay as they are"
+            );
         }
         Ok(tip)
     }
 
     /// Takes over a commit that does not follow from the last one, on a person's word.
     pub fn accept(&self, commit: &ObjectId) -> Result<(), MirrorError> {
-        Ok(move_to(&self.repository, VERIFIED, self.tip()?.as_ref(), commit)?)
+        Ok(move_to(
+            &self.repository,
+            VERIFIED,
+            self.tip()?.as_ref(),
+            commit,
+        )?)
     }
 
     /// Reads a commit of the mirror; what is like in `previous` is not read again.
-    pub fn snapshot(&self, commit: &ObjectId, previous: Option<&Snapshot>) -> Result<Snapshot, ReadError> {
+    pub fn snapshot(
+        &self,
+        commit: &ObjectId,
+        previous: Option<&Snapshot>,
+    ) -> Result<Snapshot, ReadError> {
         Snapshot::read(&self.repository, commit, previous)
     }
 }

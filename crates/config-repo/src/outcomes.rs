@@ -19,7 +19,7 @@ use foreshore_model::{EnvironmentName, Outcome, ServiceName};
 use foreshore_release::{Place, Verified};
 use tokio::sync::{oneshot, watch};
 
-use crate::error::ReadError;
+use crate::error::{WriteError, WriteFailure};
 use state::State;
 
 /// Reports that may wait: a thousand services that all change within one second.
@@ -34,7 +34,11 @@ pub enum ReportError {
     Stopped,
     /// The report does not fit the config repository; sending it again does not help.
     #[error("outcome of `{service}` in `{environment}` is refused: {why}")]
-    Refused { environment: EnvironmentName, service: ServiceName, why: String },
+    Refused {
+        environment: EnvironmentName,
+        service: ServiceName,
+        why: String,
+    },
     #[error("cannot record outcomes")]
     Git(#[source] Arc<GitError>),
 }
@@ -42,7 +46,7 @@ pub enum ReportError {
 type Reply = oneshot::Sender<Result<(), ReportError>>;
 
 /// Handle of the recorder's thread, which ends with the last handle.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Outcomes {
     sender: SyncSender<(Outcome, Reply)>,
     state: Arc<Mutex<State>>,
@@ -50,28 +54,55 @@ pub struct Outcomes {
 }
 
 impl Outcomes {
-    /// Reads what is recorded and starts the recorder; blocks for the reading.
-    pub fn start(repository: Repository) -> Result<Self, ReadError> {
+    /// Reads what is recorded and starts the recorder.
+    pub async fn start(repository: Repository) -> Result<Self, WriteError> {
         let (sender, receiver) = sync_channel(QUEUE_MAX);
         let (notify, version) = watch::channel(0);
-        let state = Arc::new(Mutex::new(State::read(&repository)?));
-        let worker = worker::Worker::new(repository, state.clone(), notify);
-        let thread = std::thread::Builder::new().name("outcomes".to_owned());
-        let spawned = thread.spawn(move || worker.run(&receiver));
-        spawned.map_err(|cause| GitError::Start { command: "outcomes thread".to_owned(), cause })?;
-        Ok(Self { sender, state, version })
+        let started = tokio::task::spawn_blocking(move || -> Result<_, WriteFailure> {
+            let state = Arc::new(Mutex::new(State::read(&repository)?));
+            let worker = worker::Worker::new(repository, state.clone(), notify);
+            let thread = std::thread::Builder::new().name("outcomes".to_owned());
+            let spawned = thread.spawn(move || worker.run(&receiver));
+            spawned.map_err(|cause| GitError::Start {
+                command: "outcomes thread".to_owned(),
+                cause,
+            })?;
+            Ok(state)
+        });
+        let started = started.await.map_err(|_| WriteError::Stopped)?;
+        let state = started.map_err(|failure| WriteError::Failed(Arc::new(failure)))?;
+        Ok(Self {
+            sender,
+            state,
+            version,
+        })
     }
 
     /// Records an outcome; it is visible at once, and durable when this returns.
     ///
     /// An outcome of an older release than the one recorded is taken and dropped.
     pub async fn report(&self, outcome: Outcome) -> Result<(), ReportError> {
-        let (reply, receiver) = oneshot::channel();
-        self.sender.try_send((outcome, reply)).map_err(|error| match error {
-            TrySendError::Full(_) => ReportError::Busy,
-            TrySendError::Disconnected(_) => ReportError::Stopped,
-        })?;
-        receiver.await.unwrap_or(Err(ReportError::Stopped))
+        self.report_all(vec![outcome]).await
+    }
+
+    /// Records many outcomes in one go; returns the first error when all have been tried.
+    pub async fn report_all(&self, outcomes: Vec<Outcome>) -> Result<(), ReportError> {
+        let mut replies = Vec::with_capacity(outcomes.len());
+        let mut result = Ok(());
+        for outcome in outcomes {
+            let (reply, receiver) = oneshot::channel();
+            match self.sender.try_send((outcome, reply)) {
+                Ok(()) => replies.push(receiver),
+                Err(TrySendError::Full(_)) => result = result.and(Err(ReportError::Busy)),
+                Err(TrySendError::Disconnected(_)) => {
+                    result = result.and(Err(ReportError::Stopped));
+                }
+            }
+        }
+        for reply in replies {
+            result = result.and(reply.await.unwrap_or(Err(ReportError::Stopped)));
+        }
+        result
     }
 
     /// Returns the newest outcome of each site.
@@ -86,7 +117,11 @@ impl Outcomes {
 
     /// Returns the artifacts that were healthy on every site, oldest first.
     pub fn verified(&self, environment: &EnvironmentName, service: &ServiceName) -> Vec<Verified> {
-        self.state().verified.get(&(environment.clone(), service.clone())).cloned().unwrap_or_default()
+        self.state()
+            .verified
+            .get(&(environment.clone(), service.clone()))
+            .cloned()
+            .unwrap_or_default()
     }
 
     pub fn all_verified(&self) -> BTreeMap<Place, Vec<Verified>> {
@@ -104,6 +139,8 @@ impl Outcomes {
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -29,10 +29,18 @@ impl Reader {
     }
 
     /// Reads what changed between the commit last seen and this one.
-    pub(crate) fn advance_to(&mut self, repository: &Repository, commit: &ObjectId) -> Result<(), ReadError> {
+    pub(crate) fn advance_to(
+        &mut self,
+        repository: &Repository,
+        commit: &ObjectId,
+    ) -> Result<(), ReadError> {
         let previous = self.snapshot.take();
         let snapshot = Snapshot::read(repository, commit, previous.as_ref())?;
-        let old = |name: &str| previous.as_ref().and_then(|previous| previous.folders.get(name));
+        let old = |name: &str| {
+            previous
+                .as_ref()
+                .and_then(|previous| previous.folders.get(name))
+        };
         self.read_environments(&snapshot);
         self.read_releases(&snapshot, previous.as_ref())?;
         if old("policies") != snapshot.folders.get("policies") || previous.is_none() {
@@ -47,28 +55,41 @@ impl Reader {
 
     fn read_environments(&mut self, snapshot: &Snapshot) {
         self.world.environments.clear();
-        self.problems.retain(|path, _| !matches!(Location::of(path), Location::Environment(_)));
+        self.problems
+            .retain(|path, _| !matches!(Location::of(path), Location::Environment(_)));
         for (name, folder) in snapshot.environments.iter() {
             match &folder.file {
                 Ok(environment) => {
-                    self.world.environments.insert(name.clone(), environment.clone());
+                    self.world
+                        .environments
+                        .insert(name.clone(), environment.clone());
                 }
                 Err(error) => self.problem(&crate::layout::environment_file(name), error),
             }
         }
     }
 
-    fn read_releases(&mut self, snapshot: &Snapshot, previous: Option<&Snapshot>) -> Result<(), ReadError> {
+    fn read_releases(
+        &mut self,
+        snapshot: &Snapshot,
+        previous: Option<&Snapshot>,
+    ) -> Result<(), ReadError> {
         let before = trees(previous);
         let after = trees(Some(snapshot));
         for place in before.keys().filter(|place| !after.contains_key(*place)) {
             self.forget(place);
         }
-        let changed: Vec<(Place, ObjectId)> =
-            after.into_iter().filter(|(place, tree)| before.get(place) != Some(tree)).collect();
+        let changed: Vec<(Place, ObjectId)> = after
+            .into_iter()
+            .filter(|(place, tree)| before.get(place) != Some(tree))
+            .collect();
         // An entry that is no folder answers with an error when it is opened alone.
         let (folders, odd): (Vec<_>, Vec<_>) =
-            changed.into_iter().partition(|((environment, service), _)| snapshot.service_tree(environment, service).is_ok());
+            changed
+                .into_iter()
+                .partition(|((environment, service), _)| {
+                    snapshot.service_tree(environment, service).is_ok()
+                });
         for ((environment, service), _) in odd {
             let place = (environment, service);
             self.forget(&place);
@@ -86,7 +107,12 @@ impl Reader {
     }
 
     fn read_one_release(&mut self, repository: &Repository, place: Place, entries: Vec<TreeEntry>) {
-        let Some(entry) = entries.into_iter().find(|entry| entry.name == "release.yaml") else { return };
+        let Some(entry) = entries
+            .into_iter()
+            .find(|entry| entry.name == "release.yaml")
+        else {
+            return;
+        };
         match read_release(repository, &place, entry) {
             Ok(release) => {
                 self.world.releases.insert(place, release);
@@ -102,10 +128,14 @@ impl Reader {
 
     fn read_policies(&mut self, snapshot: &Snapshot) -> Result<(), ReadError> {
         self.world.policies.clear();
-        self.problems.retain(|path, _| !path.starts_with("policies/"));
+        self.problems
+            .retain(|path, _| !path.starts_with("policies/"));
         for (path, entry) in files(snapshot, "policies")? {
             let policy = match Location::of(&path) {
-                Location::Policy(name) => read_file::<Policy>(snapshot.repository(), "policies", entry).map(|policy| (name, policy)),
+                Location::Policy(name) => {
+                    read_file::<Policy>(snapshot.repository(), "policies", entry)
+                        .map(|policy| (name, policy))
+                }
                 _ => continue,
             };
             match policy {
@@ -120,9 +150,18 @@ impl Reader {
         self.world.holds.clear();
         self.problems.retain(|path, _| !path.starts_with("holds/"));
         for (path, entry) in files(snapshot, "holds")? {
-            let Location::Hold(place) = Location::of(&path) else { continue };
+            let Location::Hold(place) = Location::of(&path) else {
+                continue;
+            };
             let parent = format!("holds/{}", place.0);
-            match read_file::<Hold>(snapshot.repository(), &parent, TreeEntry { name: format!("{}.yaml", place.1), ..entry }) {
+            match read_file::<Hold>(
+                snapshot.repository(),
+                &parent,
+                TreeEntry {
+                    name: format!("{}.yaml", place.1),
+                    ..entry
+                },
+            ) {
                 Ok(hold) => drop(self.world.holds.insert(place, hold)),
                 Err(error) => self.problem(&path, &error),
             }
@@ -134,16 +173,28 @@ impl Reader {
     pub(crate) fn read_requests(&mut self, repository: &Repository, refs: &[(String, ObjectId)]) {
         let tips: BTreeMap<String, ObjectId> = refs
             .iter()
-            .filter_map(|(name, tip)| Some((name.strip_prefix(REQUESTS_REF)?.strip_prefix('/')?.to_owned(), tip.clone())))
+            .filter_map(|(name, tip)| {
+                Some((
+                    name.strip_prefix(REQUESTS_REF)?
+                        .strip_prefix('/')?
+                        .to_owned(),
+                    tip.clone(),
+                ))
+            })
             .collect();
-        self.world.requests.retain(|id, _| tips.get(id).is_some() && tips.get(id) == self.requests.get(id));
+        self.world
+            .requests
+            .retain(|id, _| tips.contains_key(id) && tips.get(id) == self.requests.get(id));
         for (id, tip) in &tips {
             if self.world.requests.contains_key(id) {
                 continue;
             }
             match read_request(repository, id, tip) {
                 Ok(request) => drop(self.world.requests.insert(id.clone(), request)),
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "request cannot be read"),
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "request cannot be read"
+                ),
             }
         }
         self.requests = tips;
@@ -156,7 +207,11 @@ impl Reader {
             text = format!("{text}: {cause}");
             source = cause.source();
         }
-        tracing::warn!(path, error = text, "file of the config repository cannot be read");
+        tracing::warn!(
+            path,
+            error = text,
+            "file of the config repository cannot be read"
+        );
         self.problems.insert(path.to_owned(), text);
     }
 
@@ -169,22 +224,31 @@ impl Reader {
     pub(crate) fn blocked(&self, commit: &Commit) -> Option<Refusal> {
         let replaces = |path: &str| {
             commit.steps.iter().any(|step| match step {
-                Step::Write { path: written, .. } | Step::Remove { path: written } => path == written,
-                Step::RemoveTree { path: tree } => path.strip_prefix(tree.as_str()).is_some_and(|rest| rest.starts_with('/')),
+                Step::Write { path: written, .. } | Step::Remove { path: written } => {
+                    path == written
+                }
+                Step::RemoveTree { path: tree } => path
+                    .strip_prefix(tree.as_str())
+                    .is_some_and(|rest| rest.starts_with('/')),
             })
         };
         let release = commit.release.as_ref();
         let rests_on = |path: &str| match Location::of(path) {
             Location::Policy(_) => release.is_some(),
             // Its sequence number is not known, so no later one can be given.
-            Location::Release(place) => release.is_some_and(|it| (&it.environment, &it.service) == (&place.0, &place.1)),
+            Location::Release(place) => {
+                release.is_some_and(|it| (&it.environment, &it.service) == (&place.0, &place.1))
+            }
             Location::Hold(place) => {
-                release.is_some_and(|it| (&it.environment, &it.service) == (&place.0, &place.1)) && !replaces(path)
+                release.is_some_and(|it| (&it.environment, &it.service) == (&place.0, &place.1))
+                    && !replaces(path)
             }
             _ => false,
         };
         let (_, message) = self.problems.iter().find(|(path, _)| rests_on(path))?;
-        let refusal = Refusal::usage(format!("the config repository holds a file that cannot be read: {message}"));
+        let refusal = Refusal::usage(format!(
+            "the config repository holds a file that cannot be read: {message}"
+        ));
         Some(refusal.hint("correct the file, commit and push it, then try again"))
     }
 }
@@ -210,7 +274,10 @@ fn write(world: &mut World, path: &str, text: &str) -> Result<(), ReadError> {
             let environment: Environment = yaml::read(path, text)?;
             if environment.name != name {
                 let found = format!("environment `{}`", environment.name);
-                return Err(ReadError::Misplaced { path: path.to_owned(), found });
+                return Err(ReadError::Misplaced {
+                    path: path.to_owned(),
+                    found,
+                });
             }
             world.environments.insert(name, environment);
         }
@@ -241,15 +308,30 @@ fn remove(world: &mut World, path: &str) {
 }
 
 fn remove_tree(world: &mut World, tree: &str) {
-    let gone = |path: &str| path == tree || path.strip_prefix(tree).is_some_and(|rest| rest.starts_with('/'));
-    world.environments.retain(|name, _| !gone(&crate::layout::environment_file(name)));
-    world.releases.retain(|place, _| !gone(&crate::layout::release_file(place)));
-    world.policies.retain(|name, _| !gone(&format!("policies/{name}.yaml")));
-    world.holds.retain(|(environment, service), _| !gone(&format!("holds/{environment}/{service}.yaml")));
+    let gone = |path: &str| {
+        path == tree
+            || path
+                .strip_prefix(tree)
+                .is_some_and(|rest| rest.starts_with('/'))
+    };
+    world
+        .environments
+        .retain(|name, _| !gone(&crate::layout::environment_file(name)));
+    world
+        .releases
+        .retain(|place, _| !gone(&crate::layout::release_file(place)));
+    world
+        .policies
+        .retain(|name, _| !gone(&format!("policies/{name}.yaml")));
+    world
+        .holds
+        .retain(|(environment, service), _| !gone(&format!("holds/{environment}/{service}.yaml")));
 }
 
 fn trees(snapshot: Option<&Snapshot>) -> BTreeMap<Place, ObjectId> {
-    let environments = snapshot.into_iter().flat_map(|snapshot| snapshot.environments.iter());
+    let environments = snapshot
+        .into_iter()
+        .flat_map(|snapshot| snapshot.environments.iter());
     environments
         .flat_map(|(environment, folder)| {
             let services = folder.services.iter();
@@ -260,7 +342,9 @@ fn trees(snapshot: Option<&Snapshot>) -> BTreeMap<Place, ObjectId> {
 
 /// Lists the files below a top-level folder with their whole path.
 fn files(snapshot: &Snapshot, folder: &str) -> Result<Vec<(String, TreeEntry)>, ReadError> {
-    let Some(tree) = snapshot.folders.get(folder) else { return Ok(Vec::new()) };
+    let Some(tree) = snapshot.folders.get(folder) else {
+        return Ok(Vec::new());
+    };
     let mut files = Vec::new();
     for entry in snapshot.repository().folder(folder, tree)? {
         let path = format!("{folder}/{}", entry.name);

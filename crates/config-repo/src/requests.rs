@@ -13,19 +13,28 @@ use crate::layout::{REQUESTS_REF, branch_of};
 pub(crate) const REQUEST_FILE: &str = "request.yaml";
 
 /// Returns the open requests; a branch that cannot be read is an error of its own.
-pub fn requests(repository: &Repository) -> Result<BTreeMap<String, Result<Request, ReadError>>, ReadError> {
+pub fn requests(
+    repository: &Repository,
+) -> Result<BTreeMap<String, Result<Request, ReadError>>, ReadError> {
     let branches = repository.refs(REQUESTS_REF)?;
     Ok(branches
         .into_iter()
         .filter_map(|(name, tip)| {
-            let id = name.strip_prefix(REQUESTS_REF)?.trim_start_matches('/').to_owned();
+            let id = name
+                .strip_prefix(REQUESTS_REF)?
+                .trim_start_matches('/')
+                .to_owned();
             let request = read_request(repository, &id, &tip);
             Some((id, request))
         })
         .collect())
 }
 
-pub(crate) fn read_request(repository: &Repository, id: &str, tip: &ObjectId) -> Result<Request, ReadError> {
+pub(crate) fn read_request(
+    repository: &Repository,
+    id: &str,
+    tip: &ObjectId,
+) -> Result<Request, ReadError> {
     let path = format!("{REQUEST_FILE} of {}", branch_of(id));
     let bytes = repository.read_path(tip, REQUEST_FILE)?;
     let bytes = bytes.ok_or_else(|| ReadError::MissingFile { path: path.clone() })?;
@@ -34,5 +43,8 @@ pub(crate) fn read_request(repository: &Repository, id: &str, tip: &ObjectId) ->
     if request.id == id {
         return Ok(request);
     }
-    Err(ReadError::Misplaced { path, found: format!("request `{}`", request.id) })
+    Err(ReadError::Misplaced {
+        path,
+        found: format!("request `{}`", request.id),
+    })
 }

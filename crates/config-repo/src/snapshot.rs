@@ -53,21 +53,33 @@ pub struct Manifest {
 
 impl Snapshot {
     /// Reads a commit; folders that `previous` has with the same tree id are not read again.
-    pub fn read(repository: &Repository, commit: &ObjectId, previous: Option<&Self>) -> Result<Self, ReadError> {
+    pub fn read(
+        repository: &Repository,
+        commit: &ObjectId,
+        previous: Option<&Self>,
+    ) -> Result<Self, ReadError> {
         let root = repository.root(commit)?;
         let entries = repository.tree(&root)?.into_iter();
         let mut folders = BTreeMap::new();
-        for entry in entries.filter(|entry| matches!(entry.name.as_str(), "environments" | "policies" | "holds")) {
+        for entry in entries
+            .filter(|entry| matches!(entry.name.as_str(), "environments" | "policies" | "holds"))
+        {
             let entry = plain(entry, "", EntryKind::Tree)?;
             folders.insert(entry.name, entry.id);
         }
-        let unchanged = previous.filter(|previous| previous.folders.get("environments") == folders.get("environments"));
+        let unchanged = previous
+            .filter(|previous| previous.folders.get("environments") == folders.get("environments"));
         let environments = match (unchanged, folders.get("environments")) {
             (Some(previous), _) => previous.environments.clone(),
             (None, None) => Arc::default(),
             (None, Some(tree)) => Arc::new(read_environments(repository, tree, previous)?),
         };
-        Ok(Self { repository: repository.clone(), commit: commit.clone(), folders: Arc::new(folders), environments })
+        Ok(Self {
+            repository: repository.clone(),
+            commit: commit.clone(),
+            folders: Arc::new(folders),
+            environments,
+        })
     }
 
     pub fn commit(&self) -> &ObjectId {
@@ -89,8 +101,14 @@ impl Snapshot {
     }
 
     fn folder(&self, name: &EnvironmentName) -> Result<&EnvironmentDir, ReadError> {
-        let missing = || ReadError::MissingEnvironment { environment: name.clone(), commit: self.commit.clone() };
-        self.environments.get(name).map(|folder| &**folder).ok_or_else(missing)
+        let missing = || ReadError::MissingEnvironment {
+            environment: name.clone(),
+            commit: self.commit.clone(),
+        };
+        self.environments
+            .get(name)
+            .map(|folder| &**folder)
+            .ok_or_else(missing)
     }
 
     /// Returns an environment's own file.
@@ -105,18 +123,27 @@ impl Snapshot {
     /// Returns the services of an environment with the tree id of their folder.
     ///
     /// A service is listed as long as anything has its name, readable or not.
-    pub fn services(&self, environment: &EnvironmentName) -> Result<&BTreeMap<ServiceName, ObjectId>, ReadError> {
+    pub fn services(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<&BTreeMap<ServiceName, ObjectId>, ReadError> {
         Ok(&self.folder(environment)?.services)
     }
 
     /// Reads the files of a service.
-    pub fn service(&self, environment: &EnvironmentName, service: &ServiceName) -> Result<ServiceDir, ReadError> {
+    pub fn service(
+        &self,
+        environment: &EnvironmentName,
+        service: &ServiceName,
+    ) -> Result<ServiceDir, ReadError> {
         let path = format!("environments/{environment}/{service}");
         let tree = self.service_tree(environment, service)?;
         let place = (environment.clone(), service.clone());
         let entries = self.repository.folder(&path, tree)?;
         let find = |name: &str| entries.iter().find(|entry| entry.name == name).cloned();
-        let release = find("release.yaml").ok_or_else(|| ReadError::MissingFile { path: release_file(&place) })?;
+        let release = find("release.yaml").ok_or_else(|| ReadError::MissingFile {
+            path: release_file(&place),
+        })?;
         let release = read_release(&self.repository, &place, release)?;
         let operations = match find("operations.yaml") {
             Some(entry) => read_file(&self.repository, &path, entry)?,
@@ -124,9 +151,18 @@ impl Snapshot {
         };
         let manifests = match find("manifests") {
             Some(entry) => self.manifests(&path, entry)?,
-            None => return Err(ReadError::MissingFile { path: format!("{path}/manifests") }),
+            None => {
+                return Err(ReadError::MissingFile {
+                    path: format!("{path}/manifests"),
+                });
+            }
         };
-        Ok(ServiceDir { tree: tree.clone(), release, operations, manifests })
+        Ok(ServiceDir {
+            tree: tree.clone(),
+            release,
+            operations,
+            manifests,
+        })
     }
 
     pub(crate) fn service_tree(
@@ -136,13 +172,19 @@ impl Snapshot {
     ) -> Result<&ObjectId, ReadError> {
         let folder = self.folder(environment)?;
         if let Some(why) = folder.odd.get(service) {
-            return Err(ReadError::Odd { path: format!("environments/{environment}/{service}"), why });
+            return Err(ReadError::Odd {
+                path: format!("environments/{environment}/{service}"),
+                why,
+            });
         }
-        folder.services.get(service).ok_or_else(|| ReadError::MissingService {
-            environment: environment.clone(),
-            service: service.clone(),
-            commit: self.commit.clone(),
-        })
+        folder
+            .services
+            .get(service)
+            .ok_or_else(|| ReadError::MissingService {
+                environment: environment.clone(),
+                service: service.clone(),
+                commit: self.commit.clone(),
+            })
     }
 
     fn manifests(&self, parent: &str, entry: TreeEntry) -> Result<Vec<Manifest>, ReadError> {
@@ -156,7 +198,8 @@ impl Snapshot {
         let texts = self.repository.read_blobs(&ids)?;
         let manifests = entries.into_iter().zip(texts).map(|(entry, bytes)| {
             let path = format!("{parent}/{}", entry.name);
-            let text = String::from_utf8(bytes).map_err(|_| ReadError::NotText { path: path.clone() })?;
+            let text =
+                String::from_utf8(bytes).map_err(|_| ReadError::NotText { path: path.clone() })?;
             Ok(Manifest { path, text })
         });
         manifests.collect()
@@ -189,7 +232,11 @@ fn read_environments(
     Ok(environments)
 }
 
-fn read_folder(repository: &Repository, name: &EnvironmentName, tree: ObjectId) -> Result<EnvironmentDir, ReadError> {
+fn read_folder(
+    repository: &Repository,
+    name: &EnvironmentName,
+    tree: ObjectId,
+) -> Result<EnvironmentDir, ReadError> {
     let parent = format!("environments/{name}");
     let mut services = BTreeMap::new();
     let mut odd = BTreeMap::new();
@@ -201,7 +248,9 @@ fn read_folder(repository: &Repository, name: &EnvironmentName, tree: ObjectId) 
             continue;
         };
         if let Err(error) = entry.check(&parent) {
-            let GitError::OddEntry { why, .. } = error else { return Err(error.into()) };
+            let GitError::OddEntry { why, .. } = error else {
+                return Err(error.into());
+            };
             odd.insert(service.clone(), why);
         } else if entry.kind != EntryKind::Tree {
             odd.insert(service.clone(), "it is a file where a folder belongs");
@@ -209,7 +258,12 @@ fn read_folder(repository: &Repository, name: &EnvironmentName, tree: ObjectId) 
         services.insert(service, entry.id);
     }
     let file = read_environment(repository, name, &tree);
-    Ok(EnvironmentDir { tree, file, services, odd })
+    Ok(EnvironmentDir {
+        tree,
+        file,
+        services,
+        odd,
+    })
 }
 
 fn read_environment(
@@ -218,11 +272,17 @@ fn read_environment(
     tree: &ObjectId,
 ) -> Result<Environment, ReadError> {
     let path = environment_file(name);
-    let entry = repository.tree(tree)?.into_iter().find(|entry| entry.name == "environment.yaml");
+    let entry = repository
+        .tree(tree)?
+        .into_iter()
+        .find(|entry| entry.name == "environment.yaml");
     let entry = entry.ok_or_else(|| ReadError::MissingFile { path: path.clone() })?;
     let environment: Environment = read_file(repository, &format!("environments/{name}"), entry)?;
     if environment.name != *name {
-        return Err(ReadError::Misplaced { path, found: format!("environment `{}`", environment.name) });
+        return Err(ReadError::Misplaced {
+            path,
+            found: format!("environment `{}`", environment.name),
+        });
     }
     Ok(environment)
 }
@@ -233,17 +293,27 @@ pub(crate) fn read_release(
     entry: TreeEntry,
 ) -> Result<ReleaseFile, ReadError> {
     let (environment, service) = place;
-    let release: ReleaseFile = read_file(repository, &format!("environments/{environment}/{service}"), entry)?;
+    let release: ReleaseFile = read_file(
+        repository,
+        &format!("environments/{environment}/{service}"),
+        entry,
+    )?;
     fits(place, release)
 }
 
-pub(crate) fn fits(place: &foreshore_release::Place, release: ReleaseFile) -> Result<ReleaseFile, ReadError> {
+pub(crate) fn fits(
+    place: &foreshore_release::Place,
+    release: ReleaseFile,
+) -> Result<ReleaseFile, ReadError> {
     let (environment, service) = place;
     if release.environment == *environment && release.service == *service {
         return Ok(release);
     }
     let found = format!("`{}` in `{}`", release.service, release.environment);
-    Err(ReadError::Misplaced { path: release_file(place), found })
+    Err(ReadError::Misplaced {
+        path: release_file(place),
+        found,
+    })
 }
 
 /// Reads a YAML file of ours.
@@ -253,19 +323,40 @@ pub(crate) fn read_file<T: DeserializeOwned>(
     entry: TreeEntry,
 ) -> Result<T, ReadError> {
     let entry = plain(entry, parent, EntryKind::File)?;
-    let path = if parent.is_empty() { entry.name } else { format!("{parent}/{}", entry.name) };
-    let text = String::from_utf8(repository.read_blob(&entry.id)?).map_err(|_| ReadError::NotText { path: path.clone() })?;
+    let path = if parent.is_empty() {
+        entry.name
+    } else {
+        format!("{parent}/{}", entry.name)
+    };
+    let text = String::from_utf8(repository.read_blob(&entry.id)?)
+        .map_err(|_| ReadError::NotText { path: path.clone() })?;
     Ok(yaml::read(&path, &text)?)
 }
 
 /// Returns the entry if it is what belongs there.
-pub(crate) fn plain(entry: TreeEntry, parent: &str, expected: EntryKind) -> Result<TreeEntry, ReadError> {
+pub(crate) fn plain(
+    entry: TreeEntry,
+    parent: &str,
+    expected: EntryKind,
+) -> Result<TreeEntry, ReadError> {
     entry.check(parent)?;
-    let fits = if expected == EntryKind::Tree { entry.kind == EntryKind::Tree } else { entry.kind.is_file() };
+    let fits = if expected == EntryKind::Tree {
+        entry.kind == EntryKind::Tree
+    } else {
+        entry.kind.is_file()
+    };
     if fits {
         return Ok(entry);
     }
-    let why = if expected == EntryKind::Tree { "a folder belongs there" } else { "a file belongs there" };
-    let path = if parent.is_empty() { entry.name } else { format!("{parent}/{}", entry.name) };
+    let why = if expected == EntryKind::Tree {
+        "a folder belongs there"
+    } else {
+        "a file belongs there"
+    };
+    let path = if parent.is_empty() {
+        entry.name
+    } else {
+        format!("{parent}/{}", entry.name)
+    };
     Err(ReadError::Odd { path, why })
 }

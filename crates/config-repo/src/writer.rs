@@ -13,14 +13,16 @@ mod worker;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
-use foreshore_git::{ObjectId, Remote, Repository};
-use foreshore_model::ReleaseFile;
-use foreshore_model::config::Request;
+use foreshore_git::{GitError, ObjectId, Remote, Repository};
+use foreshore_model::api::HistoryEntry;
+use foreshore_model::config::{Hold, Request};
+use foreshore_model::{EnvironmentName, ReleaseFile, ServiceName};
 use foreshore_release::{Decision, Refusal, World};
 use jiff::Timestamp;
 use tokio::sync::{oneshot, watch};
 
 use crate::error::{WriteError, WriteFailure};
+use crate::history::releases;
 use crate::outcomes::Outcomes;
 use crate::snapshot::Snapshot;
 
@@ -44,18 +46,29 @@ impl Job {
         key: impl Into<String>,
         decide: impl FnMut(&World, Timestamp) -> Result<Decision, Refusal> + Send + 'static,
     ) -> Self {
-        Self { key: key.into(), decide: Box::new(decide) }
+        Self {
+            key: key.into(),
+            decide: Box::new(decide),
+        }
     }
 }
 
 /// What became of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// Durable; `release` if the commit made one.
-    Committed { commit: ObjectId, subject: String, release: Option<ReleaseFile> },
-    Unchanged(Box<ReleaseFile>),
+    /// Durable, with the release and the hold that the commit made or lifted.
+    Committed {
+        commit: String,
+        subject: String,
+        release: Option<ReleaseFile>,
+        hold: Option<Hold>,
+    },
+    Unchanged(ReleaseFile),
     /// The request is durable, or stood already; so many approvals are missing.
-    Requested { request: Box<Request>, needed: u32 },
+    Requested {
+        request: Request,
+        needed: u32,
+    },
     NotHeld,
     Refused(Refusal),
 }
@@ -81,10 +94,23 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { remote: None, outcomes: None, clock: foreshore_model::clock::now }
+        Self {
+            remote: None,
+            outcomes: None,
+            clock: foreshore_model::clock::now,
+        }
     }
 }
 
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
 enum Message {
     Job(Job, oneshot::Sender<Result<Answer, WriteError>>),
     /// Look whether others moved the branch.
@@ -92,21 +118,46 @@ enum Message {
 }
 
 /// Handle of the writer's thread, which ends with the last handle.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Writer {
+    repository: Repository,
     sender: SyncSender<Message>,
     tip: watch::Receiver<Tip>,
+    commit: watch::Receiver<String>,
 }
 
 impl Writer {
-    /// Starts the writer of a repository that has its first commit (see [`crate::bootstrap`]); blocks for the first reading.
-    pub fn start(repository: Repository, options: Options) -> Result<Self, WriteFailure> {
+    /// Starts the writer of a repository on this disk that has its first commit (see [`crate::bootstrap`]).
+    pub async fn start(repository: Repository, outcomes: &Outcomes) -> Result<Self, WriteError> {
+        let options = Options {
+            outcomes: Some(outcomes.clone()),
+            ..Options::default()
+        };
+        Self::start_with(repository, options).await
+    }
+
+    /// Starts a writer; with a remote, the repository here is only a copy.
+    pub async fn start_with(repository: Repository, options: Options) -> Result<Self, WriteError> {
         let (sender, receiver) = sync_channel(QUEUE_MAX);
-        let (worker, tip) = worker::Worker::new(repository, options)?;
-        let thread = std::thread::Builder::new().name("config-writer".to_owned());
-        let spawned = thread.spawn(move || worker.run(&receiver));
-        spawned.map_err(|cause| foreshore_git::GitError::Start { command: "writer thread".to_owned(), cause })?;
-        Ok(Self { sender, tip })
+        let started = tokio::task::spawn_blocking(move || -> Result<_, WriteFailure> {
+            let (worker, watches) = worker::Worker::new(repository.clone(), options)?;
+            let thread = std::thread::Builder::new().name("config-writer".to_owned());
+            let spawned = thread.spawn(move || worker.run(&receiver));
+            spawned.map_err(|cause| GitError::Start {
+                command: "writer thread".to_owned(),
+                cause,
+            })?;
+            Ok((repository, watches))
+        });
+        let started = started.await.map_err(|_| WriteError::Stopped)?;
+        let (repository, (tip, commit)) =
+            started.map_err(|failure| WriteError::Failed(Arc::new(failure)))?;
+        Ok(Self {
+            repository,
+            sender,
+            tip,
+            commit,
+        })
     }
 
     /// Decides and writes; returns when the answer is durable.
@@ -117,13 +168,46 @@ impl Writer {
     }
 
     /// Returns the repository as last seen, from memory.
-    pub fn tip(&self) -> Tip {
+    pub fn current(&self) -> Tip {
         self.tip.borrow().clone()
     }
 
-    /// Tells of every new tip.
-    pub fn watch(&self) -> watch::Receiver<Tip> {
-        self.tip.clone()
+    /// Returns the world as last seen, from memory.
+    pub fn world(&self) -> Arc<World> {
+        self.tip.borrow().world.clone()
+    }
+
+    /// Returns the commit last seen, from memory.
+    pub fn tip(&self) -> String {
+        self.commit.borrow().clone()
+    }
+
+    /// Tells of every new commit.
+    pub fn subscribe(&self) -> watch::Receiver<String> {
+        self.commit.clone()
+    }
+
+    /// Returns the latest releases of a service, newest first.
+    pub async fn history(
+        &self,
+        environment: &EnvironmentName,
+        service: &ServiceName,
+        count: usize,
+    ) -> Result<Vec<HistoryEntry>, GitError> {
+        let (repository, environment, service) = (
+            self.repository.clone(),
+            environment.clone(),
+            service.clone(),
+        );
+        let read = tokio::task::spawn_blocking(move || {
+            releases(&repository, &environment, &service, count)
+        });
+        read.await.unwrap_or_else(|cause| {
+            Err(GitError::Start {
+                command: "history".to_owned(),
+                cause: std::io::Error::other(cause),
+            })
+        })
     }
 
     /// Has the writer look whether others moved the branch, as after a push.
@@ -137,7 +221,7 @@ impl Writer {
         let (sender, receiver) = oneshot::channel();
         self.send(Message::Refresh(Some(sender)))?;
         receiver.await.unwrap_or(Err(WriteError::Stopped))?;
-        Ok(self.tip())
+        Ok(self.current())
     }
 
     fn send(&self, message: Message) -> Result<(), WriteError> {

@@ -33,12 +33,19 @@ pub(crate) struct Batch {
 
 impl Batch {
     pub(crate) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), idle: Mutex::new(Vec::new()) }
+        Self {
+            path: path.to_owned(),
+            idle: Mutex::new(Vec::new()),
+        }
     }
 
     /// Reads the objects in the order asked for; none means that git has no such object.
     pub(crate) fn read(&self, names: &[&str]) -> Result<Vec<Option<Object>>, GitError> {
-        let idle = self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop();
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .pop();
         // A process that waited idle may have been killed meanwhile: one fresh start is fair.
         if let Some(reader) = idle
             && let Ok(objects) = self.read_with(reader, names)
@@ -48,7 +55,11 @@ impl Batch {
         self.read_with(Reader::start(&self.path)?, names)
     }
 
-    fn read_with(&self, mut reader: Reader, names: &[&str]) -> Result<Vec<Option<Object>>, GitError> {
+    fn read_with(
+        &self,
+        mut reader: Reader,
+        names: &[&str],
+    ) -> Result<Vec<Option<Object>>, GitError> {
         let mut objects = Vec::with_capacity(names.len());
         for names in names.chunks(AHEAD_MAX) {
             match reader.read(names) {
@@ -56,7 +67,10 @@ impl Batch {
                 Err(failure) => return Err(reader.explain(failure)),
             }
         }
-        let mut idle = self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if idle.len() < IDLE_MAX {
             idle.push(reader);
         }
@@ -89,15 +103,25 @@ impl Reader {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|cause| GitError::Start { command: COMMAND.to_owned(), cause })?;
+            .map_err(|cause| GitError::Start {
+                command: COMMAND.to_owned(),
+                cause,
+            })?;
         let stdin = child.stdin.take();
         let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        Ok(Self { child, stdin, stdout })
+        Ok(Self {
+            child,
+            stdin,
+            stdout,
+        })
     }
 
     fn read(&mut self, names: &[&str]) -> Result<Vec<Option<Object>>, Failure> {
         let questions: String = names.iter().flat_map(|name| [*name, "\n"]).collect();
-        self.stdin.as_mut().expect("stdin is open until the drop").write_all(questions.as_bytes())?;
+        self.stdin
+            .as_mut()
+            .expect("stdin is open until the drop")
+            .write_all(questions.as_bytes())?;
         names.iter().map(|name| self.read_one(name)).collect()
     }
 
@@ -110,19 +134,32 @@ impl Reader {
         if let [.., "missing"] = words[..] {
             return Ok(None);
         }
-        let malformed =
-            || Failure::Answer(GitError::Malformed { command: COMMAND.to_owned(), what: header.trim().to_owned() });
-        let [_, kind, size] = words[..] else { return Err(malformed()) };
+        let malformed = || {
+            Failure::Answer(GitError::Malformed {
+                command: COMMAND.to_owned(),
+                what: header.trim().to_owned(),
+            })
+        };
+        let [_, kind, size] = words[..] else {
+            return Err(malformed());
+        };
         let size: u64 = size.parse().map_err(|_| malformed())?;
         if size > OBJECT_BYTES_MAX {
-            return Err(Failure::Answer(GitError::TooLarge { id: name.to_owned(), size, limit: OBJECT_BYTES_MAX }));
+            return Err(Failure::Answer(GitError::TooLarge {
+                id: name.to_owned(),
+                size,
+                limit: OBJECT_BYTES_MAX,
+            }));
         }
         let length = usize::try_from(size).map_err(|_| malformed())?;
         let mut bytes = vec![0; length];
         self.stdout.read_exact(&mut bytes)?;
         let mut newline = [0];
         self.stdout.read_exact(&mut newline)?;
-        Ok(Some(Object { kind: kind.to_owned(), bytes }))
+        Ok(Some(Object {
+            kind: kind.to_owned(),
+            bytes,
+        }))
     }
 
     /// Adds what the process said on stderr before it died.
@@ -138,7 +175,10 @@ impl Reader {
             let _part = pipe.take(4096).read_to_string(&mut stderr);
         }
         if stderr.trim().is_empty() {
-            return GitError::Pipe { command: COMMAND.to_owned(), cause };
+            return GitError::Pipe {
+                command: COMMAND.to_owned(),
+                cause,
+            };
         }
         GitError::Failed {
             command: COMMAND.to_owned(),

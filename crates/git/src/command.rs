@@ -11,19 +11,44 @@ use std::time::{Duration, Instant};
 use crate::error::GitError;
 
 /// Longest time one local plumbing command may take; they take milliseconds.
-pub(crate) const LOCAL_DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const LOCAL_DEADLINE: Duration = Duration::from_mins(1);
 
 /// The most bytes of an answer that are kept in memory.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Variables by which a caller (a hook, a shell) would redirect git.
 const FOREIGN: [&str; 31] = [
-    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_CONFIG", "GIT_CONFIG_PARAMETERS", "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_CEILING_DIRECTORIES",
-    "GIT_PREFIX", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_REPLACE_REF_BASE", "GIT_NO_REPLACE_OBJECTS",
-    "GIT_QUARANTINE_PATH", "GIT_INTERNAL_SUPER_PREFIX", "GIT_IMPLICIT_WORK_TREE", "GIT_DEFAULT_HASH",
-    "GIT_EXEC_PATH", "GIT_TEMPLATE_DIR", "GIT_TRACE", "GIT_TRACE_CURL", "GIT_TRACE_PACKET", "GIT_CURL_VERBOSE",
-    "GIT_ASKPASS", "SSH_ASKPASS", "GIT_PROTOCOL", "GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE", "GIT_EDITOR",
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_CONFIG",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_GRAFT_FILE",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_QUARANTINE_PATH",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_DEFAULT_HASH",
+    "GIT_EXEC_PATH",
+    "GIT_TEMPLATE_DIR",
+    "GIT_TRACE",
+    "GIT_TRACE_CURL",
+    "GIT_TRACE_PACKET",
+    "GIT_CURL_VERBOSE",
+    "GIT_ASKPASS",
+    "SSH_ASKPASS",
+    "GIT_PROTOCOL",
+    "GIT_AUTHOR_DATE",
+    "GIT_COMMITTER_DATE",
+    "GIT_EDITOR",
 ];
 
 /// Settings of every run on a repository of ours, whatever its own file says.
@@ -53,11 +78,18 @@ const SETTINGS: [(&str, &str); 18] = [
 /// Returns `git` with a clean environment and the settings of ours plus `extra`.
 pub(crate) fn git(extra: &[(&str, &str)]) -> Command {
     let mut command = bare_git();
-    command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
+    command
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null");
     for (index, (key, value)) in SETTINGS.iter().chain(extra).enumerate() {
-        command.env(format!("GIT_CONFIG_KEY_{index}"), key).env(format!("GIT_CONFIG_VALUE_{index}"), value);
+        command
+            .env(format!("GIT_CONFIG_KEY_{index}"), key)
+            .env(format!("GIT_CONFIG_VALUE_{index}"), value);
     }
-    command.env("GIT_CONFIG_COUNT", (SETTINGS.len() + extra.len()).to_string());
+    command.env(
+        "GIT_CONFIG_COUNT",
+        (SETTINGS.len() + extra.len()).to_string(),
+    );
     command
 }
 
@@ -72,7 +104,10 @@ pub(crate) fn bare_git() -> Command {
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("GIT_OPTIONAL_LOCKS", "0")
         .env("GIT_ALLOW_PROTOCOL", "http:https:ssh:file")
-        .env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes -o ConnectTimeout=10")
+        .env(
+            "GIT_SSH_COMMAND",
+            "ssh -o BatchMode=yes -o ConnectTimeout=10",
+        )
         .env("LC_ALL", "C");
     command
 }
@@ -102,19 +137,34 @@ impl Answer {
 
     /// Returns stdout if the command succeeded.
     pub(crate) fn success(self, command: &str) -> Result<Vec<u8>, GitError> {
-        if self.status.success() { Ok(self.stdout) } else { Err(self.into_error(command)) }
+        if self.status.success() {
+            Ok(self.stdout)
+        } else {
+            Err(self.into_error(command))
+        }
     }
 
     /// Returns stdout as text if the command succeeded.
     pub(crate) fn text(self, command: &str) -> Result<String, GitError> {
-        String::from_utf8(self.success(command)?)
-            .map_err(|_| GitError::Malformed { command: command.to_owned(), what: "not UTF-8".to_owned() })
+        String::from_utf8(self.success(command)?).map_err(|_| GitError::Malformed {
+            command: command.to_owned(),
+            what: "not UTF-8".to_owned(),
+        })
     }
 }
 
 /// Runs `command` to its end; `name` stands for it in errors.
-pub(crate) fn run(command: Command, name: &str, input: Option<Vec<u8>>) -> Result<Answer, GitError> {
-    run_until(command, name, input.map_or(Input::None, Input::Bytes), LOCAL_DEADLINE)
+pub(crate) fn run(
+    command: Command,
+    name: &str,
+    input: Option<Vec<u8>>,
+) -> Result<Answer, GitError> {
+    run_until(
+        command,
+        name,
+        input.map_or(Input::None, Input::Bytes),
+        LOCAL_DEADLINE,
+    )
 }
 
 /// Runs `command` with a file as its input.
@@ -144,7 +194,10 @@ fn run_until(
     input: Input,
     deadline: Duration,
 ) -> Result<Answer, GitError> {
-    let pipe = |cause| GitError::Pipe { command: name.to_owned(), cause };
+    let pipe = |cause| GitError::Pipe {
+        command: name.to_owned(),
+        cause,
+    };
     let until = Instant::now() + deadline;
     match &input {
         Input::None => command.stdin(Stdio::null()),
@@ -152,7 +205,10 @@ fn run_until(
         Input::File(file) => command.stdin(file.try_clone().map_err(pipe)?),
     };
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|cause| GitError::Start { command: name.to_owned(), cause })?;
+    let mut child = command.spawn().map_err(|cause| GitError::Start {
+        command: name.to_owned(),
+        cause,
+    })?;
     let stdout = collect(child.stdout.take().expect("stdout is piped"));
     let stderr = collect(child.stderr.take().expect("stderr is piped"));
     if let Input::Bytes(input) = input {
@@ -163,18 +219,21 @@ fn run_until(
         });
     }
     let finished = finish(&mut child, &stdout, &stderr, until);
-    match finished {
-        Some((status, stdout, stderr)) => {
-            let status = status.map_err(pipe)?;
-            let stdout = stdout.map_err(pipe)?;
-            let stderr = String::from_utf8_lossy(&stderr.map_err(pipe)?).into_owned();
-            Ok(Answer { status, stdout, stderr })
-        }
-        None => {
-            kill(&mut child);
-            Err(GitError::Deadline { command: name.to_owned(), after: deadline })
-        }
-    }
+    let Some((status, stdout, stderr)) = finished else {
+        kill(&mut child);
+        return Err(GitError::Deadline {
+            command: name.to_owned(),
+            after: deadline,
+        });
+    };
+    let status = status.map_err(pipe)?;
+    let stdout = stdout.map_err(pipe)?;
+    let stderr = String::from_utf8_lossy(&stderr.map_err(pipe)?).into_owned();
+    Ok(Answer {
+        status,
+        stdout,
+        stderr,
+    })
 }
 
 type Collected = std::io::Result<Vec<u8>>;
@@ -183,7 +242,10 @@ fn collect(from: impl Read + Send + 'static) -> Receiver<Collected> {
     let (sender, receiver) = sync_channel(1);
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        let result = from.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes).map(|_| bytes);
+        let result = from
+            .take(ANSWER_BYTES_MAX)
+            .read_to_end(&mut bytes)
+            .map(|_| bytes);
         // The receiver is gone when the deadline has passed.
         let _too_late = sender.send(result);
     });
@@ -196,11 +258,13 @@ fn finish(
     stderr: &Receiver<Collected>,
     until: Instant,
 ) -> Option<(std::io::Result<ExitStatus>, Collected, Collected)> {
-    let wait = |receiver: &Receiver<Collected>| {
-        match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(collected) => Some(collected),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(Err(std::io::Error::other("the reader stopped"))),
+    let wait = |receiver: &Receiver<Collected>| match receiver
+        .recv_timeout(until.saturating_duration_since(Instant::now()))
+    {
+        Ok(collected) => Some(collected),
+        Err(RecvTimeoutError::Timeout) => None,
+        Err(RecvTimeoutError::Disconnected) => {
+            Some(Err(std::io::Error::other("the reader stopped")))
         }
     };
     let stdout = wait(stdout)?;

@@ -15,9 +15,17 @@ fn sync_folder(path: &Path) -> Result<(), GitError> {
         Ok(folder) => folder,
         // Git removes a folder of references with its last one.
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(cause) => return Err(GitError::Sync { path: path.to_owned(), cause }),
+        Err(cause) => {
+            return Err(GitError::Sync {
+                path: path.to_owned(),
+                cause,
+            });
+        }
     };
-    folder.sync_all().map_err(|cause| GitError::Sync { path: path.to_owned(), cause })
+    folder.sync_all().map_err(|cause| GitError::Sync {
+        path: path.to_owned(),
+        cause,
+    })
 }
 
 /// Syncs the folder of packs: what was just written can be found after a power cut.
@@ -26,7 +34,10 @@ pub(crate) fn sync_packs(repository: &Path) -> Result<(), GitError> {
 }
 
 /// Syncs the folders of the references, from each up to the repository itself.
-pub(crate) fn sync_refs<'a>(repository: &Path, names: impl Iterator<Item = &'a str>) -> Result<(), GitError> {
+pub(crate) fn sync_refs<'a>(
+    repository: &Path,
+    names: impl Iterator<Item = &'a str>,
+) -> Result<(), GitError> {
     let mut folders = std::collections::BTreeSet::new();
     for name in names {
         let mut part = name;

@@ -22,7 +22,11 @@ pub enum GitError {
         cause: io::Error,
     },
     #[error("`git {command}` failed ({status}): {stderr}")]
-    Failed { command: String, status: String, stderr: String },
+    Failed {
+        command: String,
+        status: String,
+        stderr: String,
+    },
     #[error("`git {command}` did not end within {}s", after.as_secs_f32())]
     Deadline { command: String, after: Duration },
     #[error("`git {command}` answered what cannot be read: {what}")]
@@ -32,7 +36,11 @@ pub enum GitError {
     #[error("object `{id}` is missing in `{repository}`")]
     MissingObject { id: String, repository: PathBuf },
     #[error("object `{id}` is a {found}, expected a {expected}")]
-    WrongKind { id: String, expected: &'static str, found: String },
+    WrongKind {
+        id: String,
+        expected: &'static str,
+        found: String,
+    },
     #[error("object `{id}` has {size} bytes, at most {limit} are read")]
     TooLarge { id: String, size: u64, limit: u64 },
     #[error("more than {limit} entries below tree `{tree}`")]
@@ -45,7 +53,11 @@ pub enum GitError {
     BadRef { name: String, why: &'static str },
     /// Someone else moved the reference first; nothing was changed.
     #[error("reference `{name}` moved: expected {expected}, found {}", found.as_ref().map_or("none", ObjectId::as_str))]
-    Moved { name: String, expected: String, found: Option<ObjectId> },
+    Moved {
+        name: String,
+        expected: String,
+        found: Option<ObjectId>,
+    },
     #[error("another process holds the lock of `{path}`")]
     Busy { path: PathBuf },
     #[error("cannot {doing} `{path}`")]

@@ -17,8 +17,17 @@ pub(crate) struct Turn {
 impl Turn {
     pub(crate) fn take(repository: &Path) -> Result<Self, GitError> {
         let path = repository.join("foreshore.lock");
-        let error = |cause| GitError::File { doing: "lock", path: path.clone(), cause };
-        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(error)?;
+        let error = |cause| GitError::File {
+            doing: "lock",
+            path: path.clone(),
+            cause,
+        };
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(error)?;
         let until = Instant::now() + WAIT_MAX;
         loop {
             match file.try_lock() {
@@ -26,7 +35,11 @@ impl Turn {
                 Err(TryLockError::WouldBlock) if Instant::now() < until => {
                     std::thread::sleep(Duration::from_millis(1));
                 }
-                Err(TryLockError::WouldBlock) => return Err(GitError::Busy { path: repository.to_owned() }),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(GitError::Busy {
+                        path: repository.to_owned(),
+                    });
+                }
                 Err(TryLockError::Error(cause)) => return Err(error(cause)),
             }
         }

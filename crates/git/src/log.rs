@@ -27,14 +27,20 @@ impl CommitInfo {
 
     /// Returns the last trailer of that name.
     pub fn trailer(&self, name: &str) -> Option<&str> {
-        trailers_of(&self.message).into_iter().rev().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        trailers_of(&self.message)
+            .into_iter()
+            .rev()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 }
 
 /// Returns the `Name: value` lines of a message's last paragraph, if it has no other lines.
 pub fn trailers_of(message: &str) -> Vec<(&str, &str)> {
     let message = message.trim_end();
-    let Some((_, last)) = message.rsplit_once("\n\n") else { return Vec::new() };
+    let Some((_, last)) = message.rsplit_once("\n\n") else {
+        return Vec::new();
+    };
     let lines = last.lines().map(|line| line.split_once(": "));
     lines.collect::<Option<Vec<_>>>().unwrap_or_default()
 }
@@ -61,8 +67,16 @@ impl Repository {
     /// Returns commits along first parents, newest first.
     pub fn log(&self, query: &LogQuery<'_>) -> Result<Vec<CommitInfo>, GitError> {
         let mut command = git_in(self.path(), &[]);
-        command.args([COMMAND, "--first-parent", "--no-commit-header", "--encoding=UTF-8", FORMAT]);
-        command.arg(format!("--max-count={}", query.limit)).arg(query.from.as_str());
+        command.args([
+            COMMAND,
+            "--first-parent",
+            "--no-commit-header",
+            "--encoding=UTF-8",
+            FORMAT,
+        ]);
+        command
+            .arg(format!("--max-count={}", query.limit))
+            .arg(query.from.as_str());
         if let Some(until) = query.until {
             command.arg(format!("^{until}"));
         }
@@ -80,14 +94,20 @@ impl Repository {
 }
 
 fn parse(fields: &[&str]) -> Result<CommitInfo, GitError> {
-    let malformed = |what: &str| GitError::Malformed { command: COMMAND.to_owned(), what: what.to_owned() };
+    let malformed = |what: &str| GitError::Malformed {
+        command: COMMAND.to_owned(),
+        what: what.to_owned(),
+    };
     let id = |text: &str| text.parse::<ObjectId>().map_err(|_| malformed(text));
     let seconds = fields[7].parse().map_err(|_| malformed(fields[7]))?;
     Ok(CommitInfo {
         // Git ends each commit with a newline, which lands before the next one.
         id: id(fields[0].trim_start_matches('\n'))?,
         tree: id(fields[1])?,
-        parents: fields[2].split_ascii_whitespace().map(id).collect::<Result<_, _>>()?,
+        parents: fields[2]
+            .split_ascii_whitespace()
+            .map(id)
+            .collect::<Result<_, _>>()?,
         author: Actor::new(fields[3], fields[4]),
         committer: Actor::new(fields[5], fields[6]),
         committed_at: Timestamp::from_second(seconds).map_err(|_| malformed(fields[7]))?,
@@ -101,8 +121,12 @@ mod tests {
 
     #[test]
     fn trailers_are_the_last_paragraph_and_nothing_else() {
-        let message = "subject\n\nbody: not a trailer\nmore\n\nActor: anna\nReason: because: of it\n";
-        assert_eq!(trailers_of(message), [("Actor", "anna"), ("Reason", "because: of it")]);
+        let message =
+            "subject\n\nbody: not a trailer\nmore\n\nActor: anna\nReason: because: of it\n";
+        assert_eq!(
+            trailers_of(message),
+            [("Actor", "anna"), ("Reason", "because: of it")]
+        );
         assert!(trailers_of("Actor: anna").is_empty());
         assert!(trailers_of("subject\n\nActor: anna\nnot a trailer").is_empty());
     }

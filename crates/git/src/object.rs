@@ -30,7 +30,12 @@ impl ObjectId {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let text: String = bytes
             .iter()
-            .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
+            .flat_map(|byte| {
+                [
+                    DIGITS[usize::from(byte >> 4)],
+                    DIGITS[usize::from(byte & 15)],
+                ]
+            })
             .map(char::from)
             .collect();
         Self(text.into_boxed_str())
@@ -41,8 +46,15 @@ impl FromStr for ObjectId {
     type Err = ObjectIdError;
 
     fn from_str(text: &str) -> Result<Self, ObjectIdError> {
-        let valid = text.len() == 40 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if valid { Ok(Self(text.into())) } else { Err(ObjectIdError { text: text.chars().take(80).collect() }) }
+        let valid =
+            text.len() == 40 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if valid {
+            Ok(Self(text.into()))
+        } else {
+            Err(ObjectIdError {
+                text: text.chars().take(80).collect(),
+            })
+        }
     }
 }
 
@@ -92,7 +104,10 @@ pub struct TreeEntry {
 impl TreeEntry {
     /// Refuses what a reader of plain files must not follow; `parent` names the place in the error.
     pub fn check(&self, parent: &str) -> Result<(), GitError> {
-        let odd = |why| GitError::OddEntry { path: join(parent, &self.name), why };
+        let odd = |why| GitError::OddEntry {
+            path: join(parent, &self.name),
+            why,
+        };
         match self.kind {
             EntryKind::File | EntryKind::Executable | EntryKind::Tree => {}
             EntryKind::Symlink => return Err(odd("it is a symbolic link")),
@@ -105,17 +120,30 @@ impl TreeEntry {
 
 /// Joins a folder and a name; the empty folder is the root.
 pub(crate) fn join(parent: &str, name: &str) -> String {
-    if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") }
+    if parent.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{parent}/{name}")
+    }
 }
 
 /// Reads the bytes of a tree object.
 pub(crate) fn parse_tree(id: &ObjectId, mut bytes: &[u8]) -> Result<Vec<TreeEntry>, GitError> {
-    let malformed =
-        || GitError::Malformed { command: "cat-file --batch".to_owned(), what: format!("tree `{id}` is damaged") };
+    let malformed = || GitError::Malformed {
+        command: "cat-file --batch".to_owned(),
+        what: format!("tree `{id}` is damaged"),
+    };
     let mut entries = Vec::new();
     while !bytes.is_empty() {
-        let space = bytes.iter().position(|b| *b == b' ').ok_or_else(malformed)?;
-        let nul = bytes.iter().position(|b| *b == 0).filter(|nul| *nul > space).ok_or_else(malformed)?;
+        let space = bytes
+            .iter()
+            .position(|b| *b == b' ')
+            .ok_or_else(malformed)?;
+        let nul = bytes
+            .iter()
+            .position(|b| *b == 0)
+            .filter(|nul| *nul > space)
+            .ok_or_else(malformed)?;
         let hash = bytes.get(nul + 1..nul + 21).ok_or_else(malformed)?;
         let name = std::str::from_utf8(&bytes[space + 1..nul]).map_err(|_| GitError::OddEntry {
             path: String::from_utf8_lossy(&bytes[space + 1..nul]).into_owned(),

@@ -68,9 +68,14 @@ impl Repository {
             run(command, COMMAND, Some(input.clone().into_bytes()))
         })?;
         if !answer.status.success() {
-            return Err(self.moved(updates)?.unwrap_or_else(|| answer.into_error(COMMAND)));
+            return Err(self
+                .moved(updates)?
+                .unwrap_or_else(|| answer.into_error(COMMAND)));
         }
-        sync_refs(self.path(), updates.iter().map(|update| update.name.as_str()))?;
+        sync_refs(
+            self.path(),
+            updates.iter().map(|update| update.name.as_str()),
+        )?;
         drop(turn);
         Ok(())
     }
@@ -87,7 +92,9 @@ impl Repository {
         loop {
             let answer = attempt()?;
             let lock = lock_file(self.path(), &answer.stderr).filter(|_| !answer.status.success());
-            let Some(lock) = lock.filter(|_| Instant::now() < until) else { return Ok(answer) };
+            let Some(lock) = lock.filter(|_| Instant::now() < until) else {
+                return Ok(answer);
+            };
             watch(&lock, &mut watched)?;
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -99,7 +106,11 @@ impl Repository {
             let found = self.resolve(&update.name)?;
             if Expected::of(found.as_ref()) != update.expected {
                 let (name, expected) = (update.name.clone(), update.expected.to_string());
-                return Ok(Some(GitError::Moved { name, expected, found }));
+                return Ok(Some(GitError::Moved {
+                    name,
+                    expected,
+                    found,
+                }));
             }
         }
         Ok(None)
@@ -108,7 +119,12 @@ impl Repository {
 
 fn script(updates: &[RefUpdate]) -> Result<String, GitError> {
     let mut script = String::new();
-    for RefUpdate { name, new, expected } in updates {
+    for RefUpdate {
+        name,
+        new,
+        expected,
+    } in updates
+    {
         check_ref(name)?;
         let line = match (new, expected) {
             (Some(new), Expected::At(old)) => format!("update {name}\0{new}\0{old}\0"),

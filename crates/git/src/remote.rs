@@ -23,7 +23,10 @@ pub use answer::{FetchError, PushError, Rejection};
 pub enum Credential {
     #[default]
     None,
-    Basic { user: String, password: SecretString },
+    Basic {
+        user: String,
+        password: SecretString,
+    },
     Bearer(SecretString),
 }
 
@@ -63,18 +66,32 @@ pub struct Remote {
 
 impl Remote {
     pub fn new(url: impl Into<String>, credential: Credential) -> Self {
-        Self { url: url.into(), credential, deadline: Duration::from_secs(60) }
+        Self {
+            url: url.into(),
+            credential,
+            deadline: Duration::from_mins(1),
+        }
     }
 
     /// The credential goes to this address alone, and through the environment, where `ps` does not show it.
     fn settings(&self) -> Vec<(String, String)> {
         let header = self.credential.header();
-        header.map(|header| (format!("http.{}.extraHeader", self.url), header)).into_iter().collect()
+        header
+            .map(|header| (format!("http.{}.extraHeader", self.url), header))
+            .into_iter()
+            .collect()
     }
 
-    fn run(&self, repository: &Repository, arguments: &[String]) -> Result<crate::command::Answer, GitError> {
+    fn run(
+        &self,
+        repository: &Repository,
+        arguments: &[String],
+    ) -> Result<crate::command::Answer, GitError> {
         let settings = self.settings();
-        let settings: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let settings: Vec<(&str, &str)> = settings
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect();
         let mut command = git_in(repository.path(), &settings);
         command.args(arguments);
         run_group(command, &arguments[0], self.deadline)
@@ -82,10 +99,17 @@ impl Remote {
 
     /// Returns the address without a user's name and password.
     pub fn shown(&self) -> String {
-        let Some((scheme, rest)) = self.url.split_once("://") else { return self.url.clone() };
-        let (host, path) = rest.split_once('/').map_or((rest, None), |(host, path)| (host, Some(path)));
+        let Some((scheme, rest)) = self.url.split_once("://") else {
+            return self.url.clone();
+        };
+        let (host, path) = rest
+            .split_once('/')
+            .map_or((rest, None), |(host, path)| (host, Some(path)));
         let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-        path.map_or_else(|| format!("{scheme}://{host}"), |path| format!("{scheme}://{host}/{path}"))
+        path.map_or_else(
+            || format!("{scheme}://{host}"),
+            |path| format!("{scheme}://{host}/{path}"),
+        )
     }
 }
 
@@ -101,8 +125,16 @@ pub struct Push {
 impl Repository {
     /// Copies references of the other side; each refspec is `+from:to` or `from:to`.
     pub fn fetch(&self, remote: &Remote, refspecs: &[&str]) -> Result<(), FetchError> {
-        let mut arguments: Vec<String> =
-            ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--prune", "--atomic"].map(str::to_owned).into();
+        let mut arguments: Vec<String> = [
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--prune",
+            "--atomic",
+        ]
+        .map(str::to_owned)
+        .into();
         for refspec in refspecs {
             check_refspec(refspec)?;
         }
@@ -121,17 +153,26 @@ impl Repository {
     ///
     /// The objects go along; when this returns the other side has accepted them.
     pub fn push(&self, remote: &Remote, pushes: &[Push]) -> Result<(), PushError> {
-        let mut arguments: Vec<String> =
-            ["push", "--porcelain", "--no-verify", "--atomic"].map(str::to_owned).into();
+        let mut arguments: Vec<String> = ["push", "--porcelain", "--no-verify", "--atomic"]
+            .map(str::to_owned)
+            .into();
         let mut refspecs = Vec::new();
-        for Push { name, new, expected } in pushes {
+        for Push {
+            name,
+            new,
+            expected,
+        } in pushes
+        {
             check_ref(name)?;
             let lease = match expected {
                 Expected::Absent => String::new(),
                 Expected::At(id) => id.to_string(),
             };
             arguments.push(format!("--force-with-lease={name}:{lease}"));
-            refspecs.push(format!("{}:{name}", new.as_ref().map_or("", ObjectId::as_str)));
+            refspecs.push(format!(
+                "{}:{name}",
+                new.as_ref().map_or("", ObjectId::as_str)
+            ));
         }
         arguments.extend(["--".to_owned(), remote.url.clone()]);
         arguments.extend(refspecs);
@@ -142,7 +183,12 @@ impl Repository {
 
 fn check_refspec(refspec: &str) -> Result<(), GitError> {
     let parts = refspec.trim_start_matches('+').split_once(':');
-    let (from, to) = parts.ok_or_else(|| GitError::BadRef { name: refspec.to_owned(), why: "it is not `from:to`" })?;
+    let (from, to) = parts.ok_or_else(|| GitError::BadRef {
+        name: refspec.to_owned(),
+        why: "it is not `from:to`",
+    })?;
     // A trailing `*` stands for one run of characters.
-    [from, to].into_iter().try_for_each(|name| check_ref(name.strip_suffix("/*").unwrap_or(name)))
+    [from, to]
+        .into_iter()
+        .try_for_each(|name| check_ref(name.strip_suffix("/*").unwrap_or(name)))
 }

@@ -37,7 +37,15 @@ impl Repository {
         })?;
         let mut command = git(&[]);
         command
-            .args(["init", "--quiet", "--bare", "--initial-branch=main", "--object-format=sha1", "--template=", "--"])
+            .args([
+                "init",
+                "--quiet",
+                "--bare",
+                "--initial-branch=main",
+                "--object-format=sha1",
+                "--template=",
+                "--",
+            ])
             .arg(path);
         run(command, "init", None)?.success("init")?;
         Self::open(path)
@@ -46,8 +54,13 @@ impl Repository {
     /// Opens a bare repository.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, GitError> {
         let path = path.as_ref();
-        let refuse = |what: &str| GitError::NotARepository { path: path.to_owned(), what: what.to_owned() };
-        let path = path.canonicalize().map_err(|cause| refuse(&cause.to_string()))?;
+        let refuse = |what: &str| GitError::NotARepository {
+            path: path.to_owned(),
+            what: what.to_owned(),
+        };
+        let path = path
+            .canonicalize()
+            .map_err(|cause| refuse(&cause.to_string()))?;
         let mut command = git_in(&path, &[]);
         command.args(["rev-parse", "--is-bare-repository", "--show-object-format"]);
         let answer = run(command, "rev-parse", None)?;
@@ -56,11 +69,17 @@ impl Repository {
         }
         match String::from_utf8_lossy(&answer.stdout).trim() {
             "true\nsha1" => {}
-            "true\nsha256" => return Err(refuse("repositories with SHA-256 object names are not supported")),
+            "true\nsha256" => {
+                return Err(refuse(
+                    "repositories with SHA-256 object names are not supported",
+                ));
+            }
             _ => return Err(refuse("it has a worktree")),
         }
         let batch = Batch::new(&path);
-        Ok(Self { inner: Arc::new(Inner { path, batch }) })
+        Ok(Self {
+            inner: Arc::new(Inner { path, batch }),
+        })
     }
 
     pub fn path(&self) -> &Path {
@@ -70,7 +89,11 @@ impl Repository {
     /// Returns what a reference (`refs/heads/main`) points at; none if there is no such reference.
     pub fn resolve(&self, name: &str) -> Result<Option<ObjectId>, GitError> {
         check_ref(name)?;
-        Ok(self.refs(name)?.into_iter().find(|(found, _)| found == name).map(|(_, id)| id))
+        Ok(self
+            .refs(name)?
+            .into_iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, id)| id))
     }
 
     /// Lists the references that start with `prefix`, whole parts only, in order of name.
@@ -87,8 +110,10 @@ impl Repository {
         if !answer.stderr.trim().is_empty() {
             return Err(answer.into_error(COMMAND));
         }
-        let malformed =
-            |what: &str| GitError::Malformed { command: COMMAND.to_owned(), what: what.to_owned() };
+        let malformed = |what: &str| GitError::Malformed {
+            command: COMMAND.to_owned(),
+            what: what.to_owned(),
+        };
         let text = answer.text(COMMAND)?;
         text.lines()
             .map(|line| {
@@ -103,13 +128,25 @@ impl Repository {
         self.expect_kind(name, object, expected)
     }
 
-    fn expect_kind(&self, name: &str, object: Option<Object>, expected: &'static str) -> Result<Vec<u8>, GitError> {
-        let missing = || GitError::MissingObject { id: name.to_owned(), repository: self.path().to_owned() };
+    fn expect_kind(
+        &self,
+        name: &str,
+        object: Option<Object>,
+        expected: &'static str,
+    ) -> Result<Vec<u8>, GitError> {
+        let missing = || GitError::MissingObject {
+            id: name.to_owned(),
+            repository: self.path().to_owned(),
+        };
         let object = object.ok_or_else(missing)?;
         if object.kind == expected {
             return Ok(object.bytes);
         }
-        Err(GitError::WrongKind { id: name.to_owned(), expected, found: object.kind })
+        Err(GitError::WrongKind {
+            id: name.to_owned(),
+            expected,
+            found: object.kind,
+        })
     }
 
     /// Returns the content of a file.
@@ -121,7 +158,11 @@ impl Repository {
     pub fn read_blobs(&self, ids: &[ObjectId]) -> Result<Vec<Vec<u8>>, GitError> {
         let names: Vec<&str> = ids.iter().map(ObjectId::as_str).collect();
         let objects = self.inner.batch.read(&names)?;
-        names.iter().zip(objects).map(|(name, object)| self.expect_kind(name, object, "blob")).collect()
+        names
+            .iter()
+            .zip(objects)
+            .map(|(name, object)| self.expect_kind(name, object, "blob"))
+            .collect()
     }
 
     /// Returns the entries of one folder.
@@ -142,21 +183,34 @@ impl Repository {
     /// Returns the tree of a commit.
     pub fn root(&self, commit: &ObjectId) -> Result<ObjectId, GitError> {
         let bytes = self.read_named(commit.as_str(), "commit")?;
-        let malformed =
-            || GitError::Malformed { command: "cat-file --batch".to_owned(), what: format!("commit `{commit}` names no tree") };
+        let malformed = || GitError::Malformed {
+            command: "cat-file --batch".to_owned(),
+            what: format!("commit `{commit}` names no tree"),
+        };
         let line = bytes.split(|b| *b == b'\n').next().ok_or_else(malformed)?;
-        let id = line.strip_prefix(b"tree ").and_then(|id| std::str::from_utf8(id).ok());
+        let id = line
+            .strip_prefix(b"tree ")
+            .and_then(|id| std::str::from_utf8(id).ok());
         id.and_then(|id| id.parse().ok()).ok_or_else(malformed)
     }
 
     /// Whether `ancestor` is in the history of `descendant`; a commit is in its own.
-    pub fn is_ancestor(&self, ancestor: &ObjectId, descendant: &ObjectId) -> Result<bool, GitError> {
+    pub fn is_ancestor(
+        &self,
+        ancestor: &ObjectId,
+        descendant: &ObjectId,
+    ) -> Result<bool, GitError> {
         const COMMAND: &str = "merge-base --is-ancestor";
         if ancestor == descendant {
             return Ok(true);
         }
         let mut command = git_in(self.path(), &[]);
-        command.args(["merge-base", "--is-ancestor", ancestor.as_str(), descendant.as_str()]);
+        command.args([
+            "merge-base",
+            "--is-ancestor",
+            ancestor.as_str(),
+            descendant.as_str(),
+        ]);
         let answer = run(command, COMMAND, None)?;
         match answer.status.code() {
             Some(0) => Ok(true),
@@ -168,7 +222,13 @@ impl Repository {
     /// Checks every object and link of the repository.
     pub fn check(&self) -> Result<(), GitError> {
         let mut command = git_in(self.path(), &[]);
-        command.args(["fsck", "--full", "--strict", "--no-dangling", "--no-progress"]);
+        command.args([
+            "fsck",
+            "--full",
+            "--strict",
+            "--no-dangling",
+            "--no-progress",
+        ]);
         run(command, "fsck", None)?.success("fsck").map(drop)
     }
 
@@ -178,7 +238,11 @@ impl Repository {
     pub fn tidy(&self) -> Result<bool, GitError> {
         const PACKS_MAX: usize = 50;
         let folder = self.path().join("objects/pack");
-        let error = |cause| GitError::File { doing: "list", path: folder.clone(), cause };
+        let error = |cause| GitError::File {
+            doing: "list",
+            path: folder.clone(),
+            cause,
+        };
         let packs = std::fs::read_dir(&folder)
             .map_err(error)?
             .filter_map(Result::ok)

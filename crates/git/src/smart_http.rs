@@ -34,7 +34,12 @@ pub struct Options {
 
 impl Options {
     pub fn new(authorizer: Arc<dyn Authorizer>) -> Self {
-        Self { authorizer, after_push: None, push_bytes_max: 256 * 1024 * 1024, exchanges_max: 64 }
+        Self {
+            authorizer,
+            after_push: None,
+            push_bytes_max: 256 * 1024 * 1024,
+            exchanges_max: 64,
+        }
     }
 }
 
@@ -73,7 +78,11 @@ struct Shared {
 /// Returns the routes below the repository's address; nest it at `/git/config.git`.
 pub fn router(repository: Repository, options: Options) -> axum::Router {
     let slots = Arc::new(Semaphore::new(options.exchanges_max));
-    let shared = Arc::new(Shared { repository, options, slots });
+    let shared = Arc::new(Shared {
+        repository,
+        options,
+        slots,
+    });
     axum::Router::new()
         .route("/info/refs", get(advertise))
         .route("/git-upload-pack", post(upload))
@@ -85,7 +94,12 @@ async fn advertise(State(shared): State<Arc<Shared>>, request: Request) -> Respo
     let service = match request.uri().query() {
         Some("service=git-upload-pack") => Service::Upload,
         Some("service=git-receive-pack") => Service::Receive,
-        _ => return plain(StatusCode::FORBIDDEN, "only smart HTTP is served; use git 2.39 or later"),
+        _ => {
+            return plain(
+                StatusCode::FORBIDDEN,
+                "only smart HTTP is served; use git 2.39 or later",
+            );
+        }
     };
     if let Err(refused) = admit(&shared, service, request.headers()).await {
         return refused;
@@ -95,7 +109,7 @@ async fn advertise(State(shared): State<Arc<Shared>>, request: Request) -> Respo
 
 async fn upload(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     match admit(&shared, Service::Upload, request.headers()).await {
-        Ok(()) => exchange::upload(&shared, request).await,
+        Ok(()) => exchange::upload(&shared, request),
         Err(refused) => refused,
     }
 }
@@ -107,15 +121,22 @@ async fn receive(State(shared): State<Arc<Shared>>, request: Request) -> Respons
     }
 }
 
-#[expect(clippy::result_large_err, reason = "the refusal is the answer itself")]
 async fn admit(shared: &Shared, service: Service, headers: &HeaderMap) -> Result<(), Response> {
     let credentials = Credentials::from_headers(headers);
-    match shared.options.authorizer.authorize(credentials, service.access()).await {
+    match shared
+        .options
+        .authorizer
+        .authorize(credentials, service.access())
+        .await
+    {
         Permission::Granted => Ok(()),
         Permission::LoginNeeded => {
             let mut response = plain(StatusCode::UNAUTHORIZED, "login needed");
-            let challenge = header::HeaderValue::from_static("Basic realm=\"foreshore\", charset=\"UTF-8\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            let challenge =
+                header::HeaderValue::from_static("Basic realm=\"foreshore\", charset=\"UTF-8\"");
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
             Err(response)
         }
         Permission::Denied { reason } => Err(plain(StatusCode::FORBIDDEN, &reason)),
@@ -132,15 +153,24 @@ fn protocol(headers: &HeaderMap) -> Option<String> {
 fn plain(status: StatusCode, text: &str) -> Response {
     let mut response = Response::new(Body::from(format!("{text}\n")));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     response
 }
 
 /// Answers of git change with every commit.
 fn answer(content_type: &str, body: Body) -> Response {
-    let content_type = header::HeaderValue::from_str(content_type).expect("our own content types are ASCII");
+    let content_type =
+        header::HeaderValue::from_str(content_type).expect("our own content types are ASCII");
     let mut response = Response::new(body);
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-cache"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
+    response.headers_mut().insert(
+        header::CACHE_CONTROL,
+        header::HeaderValue::from_static("no-cache"),
+    );
     response
 }

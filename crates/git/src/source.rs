@@ -43,7 +43,13 @@ impl SourceFacts {
     pub fn of(path: &Path) -> Result<Self, SourceError> {
         let ask = |arguments: &[&str]| {
             let mut command = bare_git();
-            command.args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-C"]);
+            command.args([
+                "-c",
+                "core.fsmonitor=false",
+                "-c",
+                "core.hooksPath=/dev/null",
+                "-C",
+            ]);
             command.arg(path).args(arguments);
             run(command, arguments[0], None)
         };
@@ -51,17 +57,44 @@ impl SourceFacts {
         if !head.status.success() {
             return Err(explain(path, ask(&["rev-parse", "--git-dir"])?));
         }
-        let show = ask(&["show", "--no-patch", "--encoding=UTF-8", "--format=%H%x00%an <%ae>%x00%ct%x00%s", "HEAD"])?;
+        let show = ask(&[
+            "show",
+            "--no-patch",
+            "--encoding=UTF-8",
+            "--format=%H%x00%an <%ae>%x00%ct%x00%s",
+            "HEAD",
+        ])?;
         let show = String::from_utf8_lossy(&show.success("show")?).into_owned();
-        let malformed = || GitError::Malformed { command: "show".to_owned(), what: show.clone() };
+        let malformed = || GitError::Malformed {
+            command: "show".to_owned(),
+            what: show.clone(),
+        };
         let fields: Vec<&str> = show.trim_end_matches('\n').split('\0').collect();
-        let [commit, author, seconds, message] = fields[..] else { return Err(malformed().into()) };
+        let [commit, author, seconds, message] = fields[..] else {
+            return Err(malformed().into());
+        };
         let seconds = seconds.parse().map_err(|_| malformed())?;
         let branch = ask(&["symbolic-ref", "--quiet", "--short", "HEAD"])?;
-        let branch = branch.status.success().then(|| String::from_utf8_lossy(&branch.stdout).trim().to_owned());
-        let tags = ask(&["for-each-ref", "--points-at=HEAD", "--sort=-creatordate", "--format=%(refname:lstrip=2)", "refs/tags"])?;
+        let branch = branch
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&branch.stdout).trim().to_owned());
+        let tags = ask(&[
+            "for-each-ref",
+            "--points-at=HEAD",
+            "--sort=-creatordate",
+            "--format=%(refname:lstrip=2)",
+            "refs/tags",
+        ])?;
         let tags = tags.text("for-each-ref")?;
-        let status = ask(&["status", "--porcelain", "-z", "--untracked-files=normal", "--", "."])?;
+        let status = ask(&[
+            "status",
+            "--porcelain",
+            "-z",
+            "--untracked-files=normal",
+            "--",
+            ".",
+        ])?;
         Ok(Self {
             commit: commit.to_owned(),
             branch,
@@ -80,7 +113,10 @@ fn explain(path: &Path, answer: crate::command::Answer) -> SourceError {
         return SourceError::NoCommit { path };
     }
     if answer.stderr.contains("dubious ownership") {
-        return SourceError::ForeignOwner { path, what: answer.stderr.trim().to_owned() };
+        return SourceError::ForeignOwner {
+            path,
+            what: answer.stderr.trim().to_owned(),
+        };
     }
     if answer.stderr.contains("not a git repository") {
         return SourceError::NotARepository { path };

@@ -27,7 +27,11 @@ impl Repository {
         let mut tree = self.root(commit)?;
         let mut parts = path.split('/').peekable();
         while let Some(part) = parts.next() {
-            let Some(entry) = self.tree(&tree)?.into_iter().find(|entry| entry.name == part) else {
+            let Some(entry) = self
+                .tree(&tree)?
+                .into_iter()
+                .find(|entry| entry.name == part)
+            else {
                 return Ok(None);
             };
             if parts.peek().is_none() {
@@ -44,12 +48,16 @@ impl Repository {
     /// Returns the id of the folder at `path` of a commit; none if there is no folder.
     pub fn tree_id(&self, commit: &ObjectId, path: &str) -> Result<Option<ObjectId>, GitError> {
         let entry = self.entry(commit, path)?;
-        Ok(entry.filter(|entry| entry.kind == EntryKind::Tree).map(|entry| entry.id))
+        Ok(entry
+            .filter(|entry| entry.kind == EntryKind::Tree)
+            .map(|entry| entry.id))
     }
 
     /// Returns the content of the file at `path` of a commit; none if there is nothing.
     pub fn read_path(&self, commit: &ObjectId, path: &str) -> Result<Option<Vec<u8>>, GitError> {
-        let Some(entry) = self.entry(commit, path)? else { return Ok(None) };
+        let Some(entry) = self.entry(commit, path)? else {
+            return Ok(None);
+        };
         entry.check(path.rsplit_once('/').map_or("", |(parent, _)| parent))?;
         self.read_blob(&entry.id).map(Some)
     }
@@ -73,15 +81,25 @@ impl Repository {
                 }
             }
             if files.len() + next.len() > ENTRIES_MAX {
-                return Err(GitError::TooMany { tree: tree.clone(), limit: ENTRIES_MAX });
+                return Err(GitError::TooMany {
+                    tree: tree.clone(),
+                    limit: ENTRIES_MAX,
+                });
             }
             if next.is_empty() {
                 return Ok(files);
             }
             level = next;
         }
-        let path = level.into_iter().next().map(|(path, _)| path).unwrap_or_default();
-        Err(GitError::OddEntry { path, why: "it is nested too deeply" })
+        let path = level
+            .into_iter()
+            .next()
+            .map(|(path, _)| path)
+            .unwrap_or_default();
+        Err(GitError::OddEntry {
+            path,
+            why: "it is nested too deeply",
+        })
     }
 
     /// Returns the entries of one folder, refusing all that is not a plain file or folder.
@@ -92,7 +110,11 @@ impl Repository {
     }
 
     /// Lists the files that differ between two trees; equal folders are not opened.
-    pub fn diff_trees(&self, before: Option<&ObjectId>, after: Option<&ObjectId>) -> Result<Vec<TreeChange>, GitError> {
+    pub fn diff_trees(
+        &self,
+        before: Option<&ObjectId>,
+        after: Option<&ObjectId>,
+    ) -> Result<Vec<TreeChange>, GitError> {
         let mut changes = Vec::new();
         self.diff_into("", before, after, 0, &mut changes)?;
         Ok(changes)
@@ -110,14 +132,25 @@ impl Repository {
             return Ok(());
         }
         if depth > DEPTH_MAX {
-            return Err(GitError::OddEntry { path: parent.to_owned(), why: "it is nested too deeply" });
+            return Err(GitError::OddEntry {
+                path: parent.to_owned(),
+                why: "it is nested too deeply",
+            });
         }
         let mut names: BTreeMap<String, (Option<TreeEntry>, Option<TreeEntry>)> = BTreeMap::new();
-        for entry in before.map(|id| self.tree(id)).transpose()?.unwrap_or_default() {
+        for entry in before
+            .map(|id| self.tree(id))
+            .transpose()?
+            .unwrap_or_default()
+        {
             let name = entry.name.clone();
             names.entry(name).or_default().0 = Some(entry);
         }
-        for entry in after.map(|id| self.tree(id)).transpose()?.unwrap_or_default() {
+        for entry in after
+            .map(|id| self.tree(id))
+            .transpose()?
+            .unwrap_or_default()
+        {
             let name = entry.name.clone();
             names.entry(name).or_default().1 = Some(entry);
         }
@@ -127,15 +160,27 @@ impl Repository {
             }
             let path = join(parent, &name);
             let tree = |side: &Option<TreeEntry>| {
-                side.as_ref().filter(|entry| entry.kind == EntryKind::Tree).map(|entry| entry.id.clone())
+                side.as_ref()
+                    .filter(|entry| entry.kind == EntryKind::Tree)
+                    .map(|entry| entry.id.clone())
             };
             let (tree_before, tree_after) = (tree(&before), tree(&after));
             let file = |side: Option<TreeEntry>| side.filter(|entry| entry.kind != EntryKind::Tree);
             let (before, after) = (file(before), file(after));
             if before.is_some() || after.is_some() {
-                changes.push(TreeChange { path: path.clone(), before, after });
+                changes.push(TreeChange {
+                    path: path.clone(),
+                    before,
+                    after,
+                });
             }
-            self.diff_into(&path, tree_before.as_ref(), tree_after.as_ref(), depth + 1, changes)?;
+            self.diff_into(
+                &path,
+                tree_before.as_ref(),
+                tree_after.as_ref(),
+                depth + 1,
+                changes,
+            )?;
         }
         Ok(())
     }
@@ -148,7 +193,10 @@ fn check_folder(path: &str, entries: &[TreeEntry]) -> Result<(), GitError> {
         entry.check(path)?;
         if !seen.insert(entry.name.to_lowercase()) {
             let path = join(path, &entry.name);
-            return Err(GitError::OddEntry { path, why: "another name differs from it in letter case alone" });
+            return Err(GitError::OddEntry {
+                path,
+                why: "another name differs from it in letter case alone",
+            });
         }
     }
     Ok(())

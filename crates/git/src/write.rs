@@ -21,16 +21,27 @@ const SCRATCH: &str = "refs/foreshore/scratch";
 /// One change of a tree, relative to the parent commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    Write { path: String, content: Vec<u8> },
+    Write {
+        path: String,
+        content: Vec<u8>,
+    },
     /// Removes a file or a whole folder; nothing there is no error.
-    Remove { path: String },
+    Remove {
+        path: String,
+    },
     /// Puts an existing tree at the path, in place of what is there.
-    Graft { path: String, tree: ObjectId },
+    Graft {
+        path: String,
+        tree: ObjectId,
+    },
 }
 
 impl Change {
     pub fn write(path: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
-        Self::Write { path: path.into(), content: content.into() }
+        Self::Write {
+            path: path.into(),
+            content: content.into(),
+        }
     }
 
     pub fn remove(path: impl Into<String>) -> Self {
@@ -66,15 +77,23 @@ impl Repository {
         let mut command = git_in(self.path(), &[]);
         command.args([COMMAND, "--quiet", "--done", "--date-format=raw"]);
         let text = run(command, COMMAND, Some(stream(chains)?))?.text(COMMAND)?;
-        let malformed = || GitError::Malformed { command: COMMAND.to_owned(), what: text.clone() };
-        let ids = text.lines().map(|line| line.parse().map_err(|_| malformed()));
+        let malformed = || GitError::Malformed {
+            command: COMMAND.to_owned(),
+            what: text.clone(),
+        };
+        let ids = text
+            .lines()
+            .map(|line| line.parse().map_err(|_| malformed()));
         let ids: Vec<ObjectId> = ids.collect::<Result<_, _>>()?;
         if ids.len() != count {
             return Err(malformed());
         }
         sync_packs(self.path())?;
         let mut ids = ids.into_iter();
-        Ok(chains.iter().map(|chain| ids.by_ref().take(chain.commits.len()).collect()).collect())
+        Ok(chains
+            .iter()
+            .map(|chain| ids.by_ref().take(chain.commits.len()).collect())
+            .collect())
     }
 
     /// Commits on top of `expected` and moves the reference there; returns the ids, all durable.
@@ -84,7 +103,10 @@ impl Repository {
         expected: Option<&ObjectId>,
         commits: Vec<NewCommit>,
     ) -> Result<Vec<ObjectId>, GitError> {
-        let chain = Chain { parent: expected.cloned(), commits };
+        let chain = Chain {
+            parent: expected.cloned(),
+            commits,
+        };
         let ids = self.write_commits(&[chain])?.pop().unwrap_or_default();
         if let Some(new) = ids.last() {
             self.update_refs(&[RefUpdate {
@@ -108,8 +130,17 @@ fn stream(chains: &[Chain]) -> Result<Vec<u8>, GitError> {
             push(&mut out, &format!("reset {SCRATCH}\n"));
             push(&mut out, &format!("commit {SCRATCH}\nmark :{mark}\n"));
             let seconds = commit.at.as_second();
-            push(&mut out, &format!("author {} {seconds} +0000\n", identity(&commit.author)));
-            push(&mut out, &format!("committer {} {seconds} +0000\n", identity(&commit.committer)));
+            push(
+                &mut out,
+                &format!("author {} {seconds} +0000\n", identity(&commit.author)),
+            );
+            push(
+                &mut out,
+                &format!(
+                    "committer {} {seconds} +0000\n",
+                    identity(&commit.committer)
+                ),
+            );
             data(&mut out, commit.message.replace('\0', "").as_bytes());
             if let Some(parent) = &parent {
                 push(&mut out, &format!("from {parent}\n"));
@@ -124,7 +155,10 @@ fn stream(chains: &[Chain]) -> Result<Vec<u8>, GitError> {
     for mark in 1..=mark {
         push(&mut out, &format!("get-mark :{mark}\n"));
     }
-    push(&mut out, &format!("reset {SCRATCH}\nfrom {}\n\ndone\n", "0".repeat(40)));
+    push(
+        &mut out,
+        &format!("reset {SCRATCH}\nfrom {}\n\ndone\n", "0".repeat(40)),
+    );
     Ok(out)
 }
 
@@ -158,6 +192,14 @@ fn quoted(path: &str) -> Result<String, GitError> {
 
 /// Writes `Name <address>`; what would end either part early is left out.
 fn identity(actor: &Actor) -> String {
-    let clean = |text: &str| text.chars().filter(|c| !c.is_control() && !"<>".contains(*c)).collect::<String>();
-    format!("{} <{}>", clean(&actor.name).trim(), clean(&actor.email).trim())
+    let clean = |text: &str| {
+        text.chars()
+            .filter(|c| !c.is_control() && !"<>".contains(*c))
+            .collect::<String>()
+    };
+    format!(
+        "{} <{}>",
+        clean(&actor.name).trim(),
+        clean(&actor.email).trim()
+    )
 }

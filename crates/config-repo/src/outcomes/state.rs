@@ -48,8 +48,13 @@ pub(super) struct Release {
 
 impl State {
     pub(super) fn read(repository: &Repository) -> Result<Self, ReadError> {
-        let mut state = Self { tip: repository.resolve(OUTCOMES_REF)?, ..Self::default() };
-        let Some(tip) = &state.tip else { return Ok(state) };
+        let mut state = Self {
+            tip: repository.resolve(OUTCOMES_REF)?,
+            ..Self::default()
+        };
+        let Some(tip) = &state.tip else {
+            return Ok(state);
+        };
         let files = repository.files(&repository.root(tip)?)?;
         let ids: Vec<ObjectId> = files.values().map(|entry| entry.id.clone()).collect();
         for (path, bytes) in files.keys().zip(repository.read_blobs(&ids)?) {
@@ -57,15 +62,23 @@ impl State {
             match parts[..] {
                 ["outcomes", ..] => {
                     let outcome: Outcome = json(path, &bytes)?;
-                    state.outcomes.insert((place_of(&outcome), outcome.site.clone()), outcome);
+                    state
+                        .outcomes
+                        .insert((place_of(&outcome), outcome.site.clone()), outcome);
                 }
                 ["verified", environment, file] => {
-                    let misplaced = || ReadError::Misplaced { path: path.clone(), found: "no service".to_owned() };
+                    let misplaced = || ReadError::Misplaced {
+                        path: path.clone(),
+                        found: "no service".to_owned(),
+                    };
                     let environment = EnvironmentName::new(environment).map_err(|_| misplaced())?;
                     let service = file.strip_suffix(".json").ok_or_else(misplaced)?;
                     let service = ServiceName::new(service).map_err(|_| misplaced())?;
                     let entries: Vec<VerifiedEntry> = json(path, &bytes)?;
-                    state.verified.insert((environment, service), entries.into_iter().map(Verified::from).collect());
+                    state.verified.insert(
+                        (environment, service),
+                        entries.into_iter().map(Verified::from).collect(),
+                    );
                 }
                 _ => {}
             }
@@ -76,7 +89,10 @@ impl State {
     /// Takes the files over that memory has no newer ones of.
     pub(super) fn merge(&mut self, newer: Self) {
         for (key, outcome) in newer.outcomes {
-            if !self.dirty.contains(&Record::Outcome(key.0.clone(), key.1.clone())) {
+            if !self
+                .dirty
+                .contains(&Record::Outcome(key.0.clone(), key.1.clone()))
+            {
                 self.outcomes.insert(key, outcome);
             }
         }
@@ -96,7 +112,11 @@ impl State {
     }
 
     pub(super) fn newest(&self, place: &Place) -> Vec<Outcome> {
-        self.outcomes.iter().filter(|((of, _), _)| of == place).map(|(_, outcome)| outcome.clone()).collect()
+        self.outcomes
+            .iter()
+            .filter(|((of, _), _)| of == place)
+            .map(|(_, outcome)| outcome.clone())
+            .collect()
     }
 
     pub(super) fn all(&self) -> Vec<Outcome> {
@@ -108,18 +128,35 @@ impl State {
         let place = place_of(&outcome);
         let key = (place.clone(), outcome.site.clone());
         if let Some(before) = self.outcomes.get(&key) {
-            let same = Outcome { at: before.at, ..outcome.clone() } == *before;
+            let same = Outcome {
+                at: before.at,
+                ..outcome.clone()
+            } == *before;
             if outcome.sequence < before.sequence || same {
                 return false;
             }
         }
-        let (sequence, artifact, at, phase) = (outcome.sequence, outcome.artifact.clone(), outcome.at, outcome.phase);
-        self.dirty.insert(Record::Outcome(key.0.clone(), key.1.clone()));
+        let (sequence, artifact, at, phase) = (
+            outcome.sequence,
+            outcome.artifact.clone(),
+            outcome.at,
+            outcome.phase,
+        );
+        self.dirty
+            .insert(Record::Outcome(key.0.clone(), key.1.clone()));
         self.outcomes.insert(key, outcome);
         if let Some(release) = release.filter(|_| phase == Phase::Healthy)
             && self.healthy_everywhere(&place, sequence, &release.sites)
         {
-            self.verify(place, Verified { artifact, artifact_id: release.artifact_id.clone(), sequence, at });
+            self.verify(
+                place,
+                Verified {
+                    artifact,
+                    artifact_id: release.artifact_id.clone(),
+                    sequence,
+                    at,
+                },
+            );
         }
         true
     }
@@ -128,7 +165,9 @@ impl State {
     fn healthy_everywhere(&self, place: &Place, sequence: u64, sites: &[SiteName]) -> bool {
         sites.iter().all(|site| {
             let outcome = self.outcomes.get(&(place.clone(), site.clone()));
-            outcome.is_some_and(|outcome| outcome.sequence == sequence && outcome.phase == Phase::Healthy)
+            outcome.is_some_and(|outcome| {
+                outcome.sequence == sequence && outcome.phase == Phase::Healthy
+            })
         })
     }
 
@@ -145,7 +184,10 @@ impl State {
 
     /// Returns the files to write; they count as written only after [`Self::written`].
     pub(super) fn changes(&self) -> Vec<Change> {
-        self.dirty.iter().filter_map(|record| self.change(record)).collect()
+        self.dirty
+            .iter()
+            .filter_map(|record| self.change(record))
+            .collect()
     }
 
     fn change(&self, record: &Record) -> Option<Change> {
@@ -156,8 +198,16 @@ impl State {
                 Some(Change::write(path, text(self.outcomes.get(&key)?)))
             }
             Record::Verified(place) => {
-                let list: Vec<VerifiedEntry> = self.verified.get(place)?.iter().map(VerifiedEntry::from).collect();
-                Some(Change::write(format!("verified/{}/{}.json", place.0, place.1), text(&list)))
+                let list: Vec<VerifiedEntry> = self
+                    .verified
+                    .get(place)?
+                    .iter()
+                    .map(VerifiedEntry::from)
+                    .collect();
+                Some(Change::write(
+                    format!("verified/{}/{}.json", place.0, place.1),
+                    text(&list),
+                ))
             }
         }
     }
@@ -173,7 +223,10 @@ pub(super) fn place_of(outcome: &Outcome) -> Place {
 }
 
 fn json<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T, ReadError> {
-    serde_json::from_slice(bytes).map_err(|cause| ReadError::Json { path: path.to_owned(), cause })
+    serde_json::from_slice(bytes).map_err(|cause| ReadError::Json {
+        path: path.to_owned(),
+        cause,
+    })
 }
 
 fn text<T: Serialize>(value: &T) -> Vec<u8> {
@@ -184,14 +237,34 @@ fn text<T: Serialize>(value: &T) -> Vec<u8> {
 
 impl From<&Verified> for VerifiedEntry {
     fn from(entry: &Verified) -> Self {
-        let Verified { artifact, artifact_id, sequence, at } = entry.clone();
-        Self { artifact, artifact_id, sequence, at }
+        let Verified {
+            artifact,
+            artifact_id,
+            sequence,
+            at,
+        } = entry.clone();
+        Self {
+            artifact,
+            artifact_id,
+            sequence,
+            at,
+        }
     }
 }
 
 impl From<VerifiedEntry> for Verified {
     fn from(entry: VerifiedEntry) -> Self {
-        let VerifiedEntry { artifact, artifact_id, sequence, at } = entry;
-        Self { artifact, artifact_id, sequence, at }
+        let VerifiedEntry {
+            artifact,
+            artifact_id,
+            sequence,
+            at,
+        } = entry;
+        Self {
+            artifact,
+            artifact_id,
+            sequence,
+            at,
+        }
     }
 }

@@ -30,8 +30,16 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(repository: Repository, state: Arc<Mutex<State>>, version: watch::Sender<u64>) -> Self {
-        Self { repository, state, version }
+    pub(super) fn new(
+        repository: Repository,
+        state: Arc<Mutex<State>>,
+        version: watch::Sender<u64>,
+    ) -> Self {
+        Self {
+            repository,
+            state,
+            version,
+        }
     }
 
     pub(super) fn run(self, receiver: &Receiver<(Outcome, Reply)>) {
@@ -55,7 +63,10 @@ impl Worker {
                 Err(RecvTimeoutError::Disconnected) => true,
             };
             let written = self.write().map_err(|error| {
-                tracing::error!(error = &error as &dyn std::error::Error, "outcomes cannot be recorded; will retry");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "outcomes cannot be recorded; will retry"
+                );
                 ReportError::Git(Arc::new(error))
             });
             due = Instant::now() + BATCH;
@@ -92,20 +103,36 @@ impl Worker {
             service: outcome.service.clone(),
             why,
         };
-        let commit: ObjectId = outcome.commit.parse().map_err(|_| refused(format!("`{}` is no commit", outcome.commit)))?;
-        let (release, environment) = self.files_at(outcome, &commit).map_err(|error| match error {
-            ReadError::Git(GitError::MissingObject { .. }) => {
-                refused(format!("the config repository has no commit `{commit}`"))
-            }
-            ReadError::Git(error) => ReportError::Git(Arc::new(error)),
-            error => refused(error.to_string()),
-        })?;
-        let Some(release) = release else { return Ok(None) };
+        let commit: ObjectId = outcome
+            .commit
+            .parse()
+            .map_err(|_| refused(format!("`{}` is no commit", outcome.commit)))?;
+        let (release, environment) =
+            self.files_at(outcome, &commit)
+                .map_err(|error| match error {
+                    ReadError::Git(GitError::MissingObject { .. }) => {
+                        refused(format!("the config repository has no commit `{commit}`"))
+                    }
+                    ReadError::Git(error) => ReportError::Git(Arc::new(error)),
+                    error => refused(error.to_string()),
+                })?;
+        let Some(release) = release else {
+            return Ok(None);
+        };
         if release.sequence != outcome.sequence || release.artifact != outcome.artifact {
-            return Err(refused(format!("release {} of that commit has artifact `{}`", release.sequence, release.artifact)));
+            return Err(refused(format!(
+                "release {} of that commit has artifact `{}`",
+                release.sequence, release.artifact
+            )));
         }
-        let sites = environment.map_or_else(|| vec![outcome.site.clone()], |environment| environment.sites);
-        Ok(Some(Release { artifact_id: release.artifact_id, sites }))
+        let sites = environment.map_or_else(
+            || vec![outcome.site.clone()],
+            |environment| environment.sites,
+        );
+        Ok(Some(Release {
+            artifact_id: release.artifact_id,
+            sites,
+        }))
     }
 
     fn files_at(
@@ -115,12 +142,22 @@ impl Worker {
     ) -> Result<(Option<ReleaseFile>, Option<Environment>), ReadError> {
         let read = |path: &str| -> Result<Option<String>, ReadError> {
             let bytes = self.repository.read_path(commit, path)?;
-            bytes.map(|bytes| String::from_utf8(bytes).map_err(|_| ReadError::NotText { path: path.to_owned() })).transpose()
+            bytes
+                .map(|bytes| {
+                    String::from_utf8(bytes).map_err(|_| ReadError::NotText {
+                        path: path.to_owned(),
+                    })
+                })
+                .transpose()
         };
         let path = release_file(&place_of(outcome));
-        let release = read(&path)?.map(|text| yaml::read(&path, &text)).transpose()?;
+        let release = read(&path)?
+            .map(|text| yaml::read(&path, &text))
+            .transpose()?;
         let path = environment_file(&outcome.environment);
-        let environment = read(&path)?.map(|text| yaml::read(&path, &text)).transpose()?;
+        let environment = read(&path)?
+            .map(|text| yaml::read(&path, &text))
+            .transpose()?;
         Ok((release, environment))
     }
 
@@ -136,10 +173,22 @@ impl Worker {
             let actor = Actor::automation();
             let message = format!("record {} outcome files\n", changes.len());
             let at = foreshore_model::clock::now();
-            let commit = NewCommit { changes, message, author: actor.clone(), committer: actor, at };
-            match self.repository.commit(OUTCOMES_REF, tip.as_ref(), vec![commit]) {
+            let commit = NewCommit {
+                changes,
+                message,
+                author: actor.clone(),
+                committer: actor,
+                at,
+            };
+            match self
+                .repository
+                .commit(OUTCOMES_REF, tip.as_ref(), vec![commit])
+            {
                 Ok(ids) => {
-                    let tip = ids.into_iter().next_back().expect("one commit was asked for");
+                    let tip = ids
+                        .into_iter()
+                        .next_back()
+                        .expect("one commit was asked for");
                     self.state().written(tip);
                     return Ok(());
                 }
@@ -160,7 +209,10 @@ impl Worker {
                 Ok(())
             }
             Err(ReadError::Git(error)) => Err(error),
-            Err(error) => Err(GitError::Malformed { command: "outcomes".to_owned(), what: error.to_string() }),
+            Err(error) => Err(GitError::Malformed {
+                command: "outcomes".to_owned(),
+                what: error.to_string(),
+            }),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use foreshore_git::{Chain, Change, Expected, NewCommit, ObjectId, RefUpdate};
-use foreshore_model::config::Request;
+use foreshore_model::config::{Hold, Request};
 use foreshore_model::{Actor, ReleaseFile, yaml};
 use foreshore_release::{Commit, Proposal, Refusal, Step, World};
 use jiff::Timestamp;
@@ -17,9 +17,17 @@ use crate::requests::REQUEST_FILE;
 /// What a job's answer will be.
 pub(super) enum Planned {
     Answer(Box<Answer>),
-    /// The commit of this number on the main branch.
-    Commit { index: usize, subject: String, release: Option<ReleaseFile> },
+    Commit(Box<Numbered>),
     Failed(ReadError),
+}
+
+/// The commit of this number on the main branch, and what it makes.
+#[derive(Clone)]
+pub(super) struct Numbered {
+    pub(super) index: usize,
+    pub(super) subject: String,
+    pub(super) release: Option<ReleaseFile>,
+    pub(super) hold: Option<Hold>,
 }
 
 /// The commits of one batch, and the world after them.
@@ -27,7 +35,7 @@ pub(super) struct Draft {
     pub(super) reader: Reader,
     tip: ObjectId,
     main: Vec<NewCommit>,
-    keys: BTreeMap<String, (usize, String, Option<ReleaseFile>)>,
+    keys: BTreeMap<String, Numbered>,
     branches: BTreeMap<String, Branch>,
 }
 
@@ -40,7 +48,13 @@ struct Branch {
 
 impl Draft {
     pub(super) fn new(reader: Reader, tip: ObjectId) -> Self {
-        Self { reader, tip, main: Vec::new(), keys: BTreeMap::new(), branches: BTreeMap::new() }
+        Self {
+            reader,
+            tip,
+            main: Vec::new(),
+            keys: BTreeMap::new(),
+            branches: BTreeMap::new(),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -49,8 +63,9 @@ impl Draft {
 
     /// Returns the answer for a key that this very batch has carried out.
     pub(super) fn known(&self, key: &str) -> Option<Planned> {
-        let (index, subject, release) = self.keys.get(key)?.clone();
-        Some(Planned::Commit { index, subject, release })
+        self.keys
+            .get(key)
+            .map(|numbered| Planned::Commit(Box::new(numbered.clone())))
     }
 
     /// Adds a commit to the main branch.
@@ -59,7 +74,8 @@ impl Draft {
             return Planned::Answer(Box::new(Answer::Refused(refusal)));
         }
         // Tried on an empty world first: a commit that makes no sense leaves no trace.
-        let tried = apply(&mut World::default(), &commit).and_then(|()| apply(&mut self.reader.world, &commit));
+        let tried = apply(&mut World::default(), &commit)
+            .and_then(|()| apply(&mut self.reader.world, &commit));
         if let Err(error) = tried {
             return Planned::Failed(error);
         }
@@ -67,17 +83,36 @@ impl Draft {
             self.close(id);
         }
         let index = self.main.len();
-        self.main.push(new_commit(commit.steps.iter().map(change).collect(), commit.message(), &commit.actor, now));
-        let planned = (index, commit.subject, commit.release);
+        self.main.push(new_commit(
+            commit.steps.iter().map(change).collect(),
+            commit.message(),
+            &commit.actor,
+            now,
+        ));
+        let Commit {
+            subject,
+            release,
+            hold,
+            ..
+        } = commit;
+        let numbered = Numbered {
+            index,
+            subject,
+            release,
+            hold,
+        };
         if !key.is_empty() {
-            self.keys.insert(key.to_owned(), planned.clone());
+            self.keys.insert(key.to_owned(), numbered.clone());
         }
-        Planned::Commit { index, subject: planned.1, release: planned.2 }
+        Planned::Commit(Box::new(numbered))
     }
 
     fn close(&mut self, id: &str) {
         if self.reader.requests.contains_key(id) {
-            *self.branches.entry(id.to_owned()).or_default() = Branch { commits: Vec::new(), closed: true };
+            *self.branches.entry(id.to_owned()).or_default() = Branch {
+                commits: Vec::new(),
+                closed: true,
+            };
         } else {
             // It was asked for and answered within this batch.
             self.branches.remove(id);
@@ -87,32 +122,56 @@ impl Draft {
     /// Adds a commit to a request's branch.
     pub(super) fn propose(&mut self, proposal: Proposal, now: Timestamp) -> Planned {
         let message = proposal.message();
-        let Proposal { request, needed, unchanged, actor, .. } = proposal;
+        let Proposal {
+            request,
+            needed,
+            unchanged,
+            actor,
+            ..
+        } = proposal;
         if !unchanged {
             if let Err(refusal) = self.add(&request, message, &actor, now) {
                 return Planned::Answer(Box::new(Answer::Refused(refusal)));
             }
-            self.reader.world.requests.insert(request.id.clone(), request.clone());
+            self.reader
+                .world
+                .requests
+                .insert(request.id.clone(), request.clone());
         }
-        Planned::Answer(Box::new(Answer::Requested { request: Box::new(request), needed }))
+        Planned::Answer(Box::new(Answer::Requested { request, needed }))
     }
 
-    fn add(&mut self, request: &Request, message: String, actor: &Actor, now: Timestamp) -> Result<(), Refusal> {
-        foreshore_git::check_ref(&branch_of(&request.id)).map_err(|error| Refusal::usage(error.to_string()))?;
+    fn add(
+        &mut self,
+        request: &Request,
+        message: String,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        foreshore_git::check_ref(&branch_of(&request.id))
+            .map_err(|error| Refusal::usage(error.to_string()))?;
         let text = yaml::write(request).map_err(|error| Refusal::usage(error.to_string()))?;
         let branch = self.branches.entry(request.id.clone()).or_default();
         let changes = vec![Change::write(REQUEST_FILE, text)];
-        branch.commits.push(new_commit(changes, message, actor, now));
+        branch
+            .commits
+            .push(new_commit(changes, message, actor, now));
         branch.closed = false;
         Ok(())
     }
 
     /// Returns the chains to write: the main branch first, then the requests.
     pub(super) fn chains(&self) -> Vec<Chain> {
-        let main = Chain { parent: Some(self.tip.clone()), commits: self.main.clone() };
+        let main = Chain {
+            parent: Some(self.tip.clone()),
+            commits: self.main.clone(),
+        };
         let requests = self.branches.iter().map(|(id, branch)| {
             let parent = self.reader.requests.get(id).unwrap_or(&self.tip);
-            Chain { parent: Some(parent.clone()), commits: branch.commits.clone() }
+            Chain {
+                parent: Some(parent.clone()),
+                commits: branch.commits.clone(),
+            }
         });
         std::iter::once(main).chain(requests).collect()
     }
@@ -122,13 +181,21 @@ impl Draft {
         let mut updates = Vec::new();
         if let Some(new) = written[0].last() {
             let expected = Expected::At(self.tip.clone());
-            updates.push(RefUpdate { name: MAIN_REF.to_owned(), new: Some(new.clone()), expected });
+            updates.push(RefUpdate {
+                name: MAIN_REF.to_owned(),
+                new: Some(new.clone()),
+                expected,
+            });
         }
         for ((id, branch), ids) in self.branches.iter().zip(&written[1..]) {
             let expected = Expected::of(self.reader.requests.get(id));
             let new = ids.last().cloned();
             if new.is_some() || branch.closed {
-                updates.push(RefUpdate { name: branch_of(id), new, expected });
+                updates.push(RefUpdate {
+                    name: branch_of(id),
+                    new,
+                    expected,
+                });
             }
         }
         updates
@@ -136,12 +203,20 @@ impl Draft {
 
     /// Returns the keys of the main branch with the number of their commit.
     pub(super) fn keys(&self) -> impl Iterator<Item = (&String, usize)> {
-        self.keys.iter().map(|(key, (index, _, _))| (key, *index))
+        self.keys
+            .iter()
+            .map(|(key, numbered)| (key, numbered.index))
     }
 }
 
 fn new_commit(changes: Vec<Change>, message: String, actor: &Actor, at: Timestamp) -> NewCommit {
-    NewCommit { changes, message, author: actor.clone(), committer: Actor::automation(), at }
+    NewCommit {
+        changes,
+        message,
+        author: actor.clone(),
+        committer: Actor::automation(),
+        at,
+    }
 }
 
 fn change(step: &Step) -> Change {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use foreshore_git::{CommitInfo, LogQuery, ObjectId, Repository};
-use foreshore_model::{EnvironmentName, ServiceName, yaml};
+use foreshore_model::{EnvironmentName, Hold, ServiceName, yaml};
 use foreshore_release::TRAILER_KEY;
 
 use super::Answer;
@@ -28,7 +28,12 @@ impl Keys {
         seen: Option<&ObjectId>,
         tip: &ObjectId,
     ) -> Result<(), ReadError> {
-        let query = LogQuery { from: tip, until: seen, path: None, limit: COMMITS_MAX };
+        let query = LogQuery {
+            from: tip,
+            until: seen,
+            path: None,
+            limit: COMMITS_MAX,
+        };
         for commit in repository.log(&query)?.into_iter().rev() {
             if let Some(key) = commit.trailer(TRAILER_KEY) {
                 self.insert(key.to_owned(), commit.id.clone());
@@ -45,24 +50,69 @@ impl Keys {
     }
 
     /// Returns what was answered to a key before.
-    pub(super) fn answer(&self, repository: &Repository, key: &str) -> Result<Option<Answer>, ReadError> {
-        let Some(id) = self.commits.get(key) else { return Ok(None) };
-        let query = LogQuery { from: id, until: None, path: None, limit: 1 };
-        let Some(commit) = repository.log(&query)?.pop() else { return Ok(None) };
+    pub(super) fn answer(
+        &self,
+        repository: &Repository,
+        key: &str,
+    ) -> Result<Option<Answer>, ReadError> {
+        let Some(id) = self.commits.get(key) else {
+            return Ok(None);
+        };
+        let query = LogQuery {
+            from: id,
+            until: None,
+            path: None,
+            limit: 1,
+        };
+        let Some(commit) = repository.log(&query)?.pop() else {
+            return Ok(None);
+        };
         let release = released(repository, &commit)?;
-        Ok(Some(Answer::Committed { subject: commit.subject().to_owned(), commit: commit.id, release }))
+        let hold = held(repository, &commit)?;
+        let subject = commit.subject().to_owned();
+        Ok(Some(Answer::Committed {
+            commit: commit.id.to_string(),
+            subject,
+            release,
+            hold,
+        }))
     }
 }
 
 /// Reads the release that a commit made, by its trailer `Release: <environment>/<service>/<sequence>`.
-fn released(repository: &Repository, commit: &CommitInfo) -> Result<Option<foreshore_model::ReleaseFile>, ReadError> {
+fn released(
+    repository: &Repository,
+    commit: &CommitInfo,
+) -> Result<Option<foreshore_model::ReleaseFile>, ReadError> {
     let place = commit.trailer("Release").and_then(|text| {
         let mut parts = text.split('/');
-        Some((EnvironmentName::new(parts.next()?).ok()?, ServiceName::new(parts.next()?).ok()?))
+        Some((
+            EnvironmentName::new(parts.next()?).ok()?,
+            ServiceName::new(parts.next()?).ok()?,
+        ))
     });
     let Some(place) = place else { return Ok(None) };
     let path = release_file(&place);
-    let bytes = repository.read_path(&commit.id, &path)?.ok_or_else(|| ReadError::MissingFile { path: path.clone() })?;
+    let bytes = repository
+        .read_path(&commit.id, &path)?
+        .ok_or_else(|| ReadError::MissingFile { path: path.clone() })?;
     let text = String::from_utf8(bytes).map_err(|_| ReadError::NotText { path: path.clone() })?;
     fits(&place, yaml::read(&path, &text)?).map(Some)
+}
+
+/// Reads the hold that a commit set, or the one that it lifted.
+fn held(repository: &Repository, commit: &CommitInfo) -> Result<Option<Hold>, ReadError> {
+    let holds = |id: &ObjectId| repository.tree_id(id, "holds");
+    let before = commit.parents.first().map(holds).transpose()?.flatten();
+    let changes = repository.diff_trees(before.as_ref(), holds(&commit.id)?.as_ref())?;
+    let Some(change) = changes.into_iter().next() else {
+        return Ok(None);
+    };
+    let Some(entry) = change.after.or(change.before) else {
+        return Ok(None);
+    };
+    let path = format!("holds/{}", change.path);
+    let text = String::from_utf8(repository.read_blob(&entry.id)?)
+        .map_err(|_| ReadError::NotText { path: path.clone() })?;
+    Ok(Some(yaml::read(&path, &text)?))
 }

@@ -7,7 +7,7 @@ use foreshore_git::{Expected, GitError, ObjectId, Push, PushError, RefUpdate, Re
 use foreshore_release::Decision;
 use tokio::sync::{oneshot, watch};
 
-use super::draft::{Draft, Planned};
+use super::draft::{Draft, Numbered, Planned};
 use super::keys::Keys;
 use super::{Answer, Job, Message, Options, Tip};
 use crate::error::{ReadError, WriteError, WriteFailure};
@@ -23,6 +23,9 @@ const ATTEMPTS_MAX: u32 = 10;
 
 type Waiting = (Job, oneshot::Sender<Result<Answer, WriteError>>);
 
+/// Where the newest state is seen: all of it, and its commit alone.
+type Watches = (watch::Receiver<Tip>, watch::Receiver<String>);
+
 pub(super) struct Worker {
     repository: Repository,
     options: Options,
@@ -31,13 +34,17 @@ pub(super) struct Worker {
     /// Commit up to which reader and keys have read.
     seen: Option<ObjectId>,
     published: watch::Sender<Tip>,
+    commit: watch::Sender<String>,
     verified_version: Option<u64>,
     /// Why nothing is acknowledged any more.
     failed_disk: Option<String>,
 }
 
 impl Worker {
-    pub(super) fn new(repository: Repository, options: Options) -> Result<(Self, watch::Receiver<Tip>), WriteFailure> {
+    pub(super) fn new(
+        repository: Repository,
+        options: Options,
+    ) -> Result<(Self, Watches), WriteFailure> {
         if let Some(remote) = &options.remote {
             fetch(&repository, remote)?;
         }
@@ -49,7 +56,8 @@ impl Worker {
         reader.read_requests(&repository, &refs);
         keys.read(&repository, None, &tip)?;
         let first = tip_of(&reader).expect("the reader has just read a commit");
-        let (published, receiver) = watch::channel(first);
+        let (commit, commits) = watch::channel(first.commit.to_string());
+        let (published, tips) = watch::channel(first);
         let mut worker = Self {
             repository,
             options,
@@ -57,12 +65,13 @@ impl Worker {
             keys,
             seen: Some(tip),
             published,
+            commit,
             verified_version: None,
             failed_disk: None,
         };
         worker.read_verified();
         worker.publish();
-        Ok((worker, receiver))
+        Ok((worker, (tips, commits)))
     }
 
     pub(super) fn run(mut self, receiver: &Receiver<Message>) {
@@ -85,7 +94,10 @@ impl Worker {
                 self.carry_out(waiting, looked);
             }
             if let Err(error) = self.repository.tidy() {
-                tracing::warn!(error = &error as &dyn std::error::Error, "packs of the config repository stay as they are");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "packs of the config repository stay as they are"
+                );
             }
         }
     }
@@ -93,7 +105,10 @@ impl Worker {
     /// Brings the worker to the present tip.
     fn look(&mut self) -> Result<(), WriteError> {
         self.refresh().map_err(|failure| {
-            tracing::error!(error = &failure as &dyn std::error::Error, "config repository cannot be read");
+            tracing::error!(
+                error = &failure as &dyn std::error::Error,
+                "config repository cannot be read"
+            );
             WriteError::Failed(Arc::new(failure))
         })
     }
@@ -102,7 +117,10 @@ impl Worker {
         if let Some(remote) = &self.options.remote {
             fetch(&self.repository, remote)?;
         }
-        let refs = self.repository.refs("refs/heads").map_err(WriteFailure::Git)?;
+        let refs = self
+            .repository
+            .refs("refs/heads")
+            .map_err(WriteFailure::Git)?;
         let tip = main_of(&refs)?;
         if self.seen.as_ref() != Some(&tip) {
             // A failure half way must not leave a mixture: work on a copy.
@@ -119,7 +137,9 @@ impl Worker {
     }
 
     fn read_verified(&mut self) {
-        let Some(outcomes) = &self.options.outcomes else { return };
+        let Some(outcomes) = &self.options.outcomes else {
+            return;
+        };
         let version = outcomes.version();
         if self.verified_version != Some(version) {
             self.reader.world.verified = outcomes.all_verified();
@@ -128,7 +148,10 @@ impl Worker {
     }
 
     fn publish(&self) {
-        let Some(tip) = tip_of(&self.reader) else { return };
+        let Some(tip) = tip_of(&self.reader) else {
+            return;
+        };
+        let commit = tip.commit.to_string();
         self.published.send_if_modified(|before| {
             let news = before.commit != tip.commit || before.world != tip.world;
             if news {
@@ -136,12 +159,21 @@ impl Worker {
             }
             news
         });
+        // After the world, so that who hears of a commit finds it there.
+        self.commit.send_if_modified(|before| {
+            let news = *before != commit;
+            *before = commit;
+            news
+        });
     }
 
     fn carry_out(&mut self, mut waiting: Vec<Waiting>, looked: Result<(), WriteError>) {
         let result = match looked {
             Ok(()) => self.write_batch(&mut waiting).map_err(|failure| {
-                tracing::error!(error = &failure as &dyn std::error::Error, "config repository cannot be written");
+                tracing::error!(
+                    error = &failure as &dyn std::error::Error,
+                    "config repository cannot be written"
+                );
                 WriteError::Failed(Arc::new(failure))
             }),
             Err(error) => Err(error),
@@ -161,9 +193,14 @@ impl Worker {
         }
     }
 
-    fn write_batch(&mut self, waiting: &mut [Waiting]) -> Result<Vec<Result<Answer, WriteError>>, WriteFailure> {
+    fn write_batch(
+        &mut self,
+        waiting: &mut [Waiting],
+    ) -> Result<Vec<Result<Answer, WriteError>>, WriteFailure> {
         if let Some(earlier) = &self.failed_disk {
-            return Err(WriteFailure::ReadOnly { earlier: earlier.clone() });
+            return Err(WriteFailure::ReadOnly {
+                earlier: earlier.clone(),
+            });
         }
         for _ in 0..ATTEMPTS_MAX {
             let (draft, planned) = self.decide(waiting)?;
@@ -178,7 +215,10 @@ impl Worker {
                     let answers = answers(planned, &commits);
                     // Durable already: a failure to read it back must not hide that.
                     if let Err(error) = self.refresh() {
-                        tracing::error!(error = &error as &dyn std::error::Error, "config repository cannot be read after a write");
+                        tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            "config repository cannot be read after a write"
+                        );
                     }
                     return Ok(answers);
                 }
@@ -193,13 +233,18 @@ impl Worker {
                 }
             }
         }
-        Err(WriteFailure::Contended { attempts: ATTEMPTS_MAX })
+        Err(WriteFailure::Contended {
+            attempts: ATTEMPTS_MAX,
+        })
     }
 
     /// Lets every job decide, one after another on what the ones before leave.
     fn decide(&self, waiting: &mut [Waiting]) -> Result<(Draft, Vec<Planned>), WriteFailure> {
         let now = (self.options.clock)();
-        let tip = self.seen.clone().expect("the worker has read a commit before it takes jobs");
+        let tip = self
+            .seen
+            .clone()
+            .expect("the worker has read a commit before it takes jobs");
         let mut draft = Draft::new(self.reader.clone(), tip);
         let mut planned = Vec::with_capacity(waiting.len());
         for (job, _) in waiting {
@@ -214,7 +259,9 @@ impl Worker {
             planned.push(match (job.decide)(&draft.reader.world, now) {
                 Ok(Decision::Commit(commit)) => draft.commit(&job.key, *commit, now),
                 Ok(Decision::Propose(proposal)) => draft.propose(*proposal, now),
-                Ok(Decision::Unchanged(release)) => Planned::Answer(Box::new(Answer::Unchanged(release))),
+                Ok(Decision::Unchanged(release)) => {
+                    Planned::Answer(Box::new(Answer::Unchanged(*release)))
+                }
                 Ok(Decision::NotHeld) => Planned::Answer(Box::new(Answer::NotHeld)),
                 Err(refusal) => Planned::Answer(Box::new(Answer::Refused(refusal))),
             });
@@ -236,7 +283,9 @@ impl Worker {
         match self.repository.update_refs(&updates) {
             Ok(()) => Ok(Some(written.into_iter().next().unwrap_or_default())),
             // The remote has it; the copy here follows with the next look.
-            Err(GitError::Moved { .. }) if self.options.remote.is_some() => Ok(written.into_iter().next()),
+            Err(GitError::Moved { .. }) if self.options.remote.is_some() => {
+                Ok(written.into_iter().next())
+            }
             Err(GitError::Moved { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -246,8 +295,19 @@ impl Worker {
 fn answers(planned: Vec<Planned>, commits: &[ObjectId]) -> Vec<Result<Answer, WriteError>> {
     let answer = |planned| match planned {
         Planned::Answer(answer) => Ok(*answer),
-        Planned::Commit { index, subject, release } => {
-            Ok(Answer::Committed { commit: commits[index].clone(), subject, release })
+        Planned::Commit(numbered) => {
+            let Numbered {
+                index,
+                subject,
+                release,
+                hold,
+            } = *numbered;
+            Ok(Answer::Committed {
+                commit: commits[index].to_string(),
+                subject,
+                release,
+                hold,
+            })
         }
         Planned::Failed(error) => Err(WriteError::Failed(Arc::new(WriteFailure::Read(error)))),
     };
@@ -266,7 +326,9 @@ fn tip_of(reader: &Reader) -> Option<Tip> {
 
 fn main_of(refs: &[(String, ObjectId)]) -> Result<ObjectId, WriteFailure> {
     let main = refs.iter().find(|(name, _)| name == MAIN_REF);
-    let main = main.ok_or_else(|| ReadError::MissingFile { path: MAIN_REF.to_owned() })?;
+    let main = main.ok_or_else(|| ReadError::MissingFile {
+        path: MAIN_REF.to_owned(),
+    })?;
     Ok(main.1.clone())
 }
 

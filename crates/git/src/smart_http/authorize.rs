@@ -8,7 +8,10 @@ use secrecy::SecretString;
 /// What the client shows.
 #[derive(Clone)]
 pub enum Credentials {
-    Basic { user: String, password: SecretString },
+    Basic {
+        user: String,
+        password: SecretString,
+    },
     Bearer(SecretString),
 }
 
@@ -34,7 +37,10 @@ impl Credentials {
         }
         let pair = String::from_utf8(STANDARD.decode(rest.trim()).ok()?).ok()?;
         let (user, password) = pair.split_once(':')?;
-        Some(Self::Basic { user: user.to_owned(), password: password.into() })
+        Some(Self::Basic {
+            user: user.to_owned(),
+            password: password.into(),
+        })
     }
 }
 
@@ -52,7 +58,9 @@ pub enum Permission {
     /// Nobody is known by these credentials.
     LoginNeeded,
     /// Known, and not allowed.
-    Denied { reason: String },
+    Denied {
+        reason: String,
+    },
 }
 
 /// Decides who may read and write the repository.

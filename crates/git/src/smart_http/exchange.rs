@@ -22,7 +22,7 @@ use crate::error::GitError;
 use crate::lock::Turn;
 
 /// A client that sends nothing for this long is gone.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+const SILENCE_MAX: Duration = Duration::from_mins(1);
 
 /// Largest question of a fetch, unpacked: some hundred thousand commit ids.
 const QUESTION_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -30,13 +30,26 @@ const QUESTION_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// What each side is sent at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-pub(super) async fn advertise(shared: &Arc<Shared>, service: Service, protocol: Option<String>) -> Response {
-    let Some(_permit) = permit(shared) else { return busy() };
+pub(super) async fn advertise(
+    shared: &Arc<Shared>,
+    service: Service,
+    protocol: Option<String>,
+) -> Response {
+    let Some(_permit) = permit(shared) else {
+        return busy();
+    };
     let path = shared.repository.path().to_owned();
-    let second = protocol.as_deref().is_some_and(|protocol| protocol.split(':').any(|part| part == "version=2"));
+    let second = protocol
+        .as_deref()
+        .is_some_and(|protocol| protocol.split(':').any(|part| part == "version=2"));
     let advertised = tokio::task::spawn_blocking(move || {
         let mut command = git_in(&path, SERVED);
-        command.args([service.subcommand(), "--stateless-rpc", "--http-backend-info-refs", "."]);
+        command.args([
+            service.subcommand(),
+            "--stateless-rpc",
+            "--http-backend-info-refs",
+            ".",
+        ]);
         command.current_dir(&path);
         if let Some(protocol) = protocol {
             command.env("GIT_PROTOCOL", protocol);
@@ -55,7 +68,10 @@ pub(super) async fn advertise(shared: &Arc<Shared>, service: Service, protocol: 
         body.extend_from_slice(format!("{:04x}{heading}0000", heading.len() + 4).as_bytes());
     }
     body.extend_from_slice(&advertised);
-    answer(&format!("application/x-{}-advertisement", service.name()), Body::from(body))
+    answer(
+        &format!("application/x-{}-advertisement", service.name()),
+        Body::from(body),
+    )
 }
 
 /// What pushes may do; the same for everybody.
@@ -67,18 +83,30 @@ const SERVED: &[(&str, &str)] = &[
     ("uploadpack.allowAnySHA1InWant", "false"),
 ];
 
-pub(super) async fn upload(shared: &Arc<Shared>, request: Request) -> Response {
-    let Some(permit) = permit(shared) else { return busy() };
+pub(super) fn upload(shared: &Arc<Shared>, request: Request) -> Response {
+    let Some(permit) = permit(shared) else {
+        return busy();
+    };
     let mut command = git_in(shared.repository.path(), SERVED);
-    command.args(["upload-pack", "--stateless-rpc", "."]).current_dir(shared.repository.path());
+    command
+        .args(["upload-pack", "--stateless-rpc", "."])
+        .current_dir(shared.repository.path());
     if let Some(protocol) = protocol(request.headers()) {
         command.env("GIT_PROTOCOL", protocol);
     }
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     let mut command = tokio::process::Command::from(command);
     let mut child = match command.kill_on_drop(true).spawn() {
         Ok(child) => child,
-        Err(cause) => return failed(&GitError::Start { command: "upload-pack".to_owned(), cause }),
+        Err(cause) => {
+            return failed(&GitError::Start {
+                command: "upload-pack".to_owned(),
+                cause,
+            });
+        }
     };
     let stdin = child.stdin.take().expect("stdin is piped");
     let zipped = match encoding(request.headers()) {
@@ -86,7 +114,10 @@ pub(super) async fn upload(shared: &Arc<Shared>, request: Request) -> Response {
         Err(refused) => return *refused,
     };
     let question = ask(request.into_body(), zipped, stdin);
-    answer("application/x-git-upload-pack-result", Body::from_stream(output(child, question, permit)))
+    answer(
+        "application/x-git-upload-pack-result",
+        Body::from_stream(output(child, question, permit)),
+    )
 }
 
 /// Streams git's output; a failure of git breaks the stream off, so the client cannot take it as complete.
@@ -104,9 +135,14 @@ fn output(
                 let mut chunk = Vec::with_capacity(CHUNK_BYTES);
                 if stdout.read_buf(&mut chunk).await? == 0 {
                     let status = child.wait().await?;
-                    return if status.success() { Ok(()) } else { Err(io::Error::other("git broke off")) };
+                    return if status.success() {
+                        Ok(())
+                    } else {
+                        Err(io::Error::other("git broke off"))
+                    };
                 }
-                let sent = tokio::time::timeout(SILENCE_MAX, sender.send(Ok(Bytes::from(chunk)))).await;
+                let sent =
+                    tokio::time::timeout(SILENCE_MAX, sender.send(Ok(Bytes::from(chunk)))).await;
                 if !matches!(sent, Ok(Ok(()))) {
                     return Err(io::Error::other("the client is gone"));
                 }
@@ -150,7 +186,9 @@ async fn next(chunks: &mut axum::body::BodyDataStream) -> io::Result<Option<Byte
 }
 
 pub(super) async fn receive(shared: &Arc<Shared>, request: Request) -> Response {
-    let Some(_permit) = permit(shared) else { return busy() };
+    let Some(_permit) = permit(shared) else {
+        return busy();
+    };
     let protocol = protocol(request.headers());
     let zipped = match encoding(request.headers()) {
         Ok(zipped) => zipped,
@@ -159,12 +197,23 @@ pub(super) async fn receive(shared: &Arc<Shared>, request: Request) -> Response 
     let spooled = match spool(request.into_body(), zipped, shared.options.push_bytes_max).await {
         Ok(spooled) => spooled,
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-            return plain(StatusCode::PAYLOAD_TOO_LARGE, "the push is larger than this server takes");
+            return plain(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "the push is larger than this server takes",
+            );
         }
         Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-            return plain(StatusCode::INSUFFICIENT_STORAGE, "the server's disk is full");
+            return plain(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "the server's disk is full",
+            );
         }
-        Err(error) => return plain(StatusCode::BAD_REQUEST, &format!("the push cannot be read: {error}")),
+        Err(error) => {
+            return plain(
+                StatusCode::BAD_REQUEST,
+                &format!("the push cannot be read: {error}"),
+            );
+        }
     };
     let carried_out = {
         let shared = shared.clone();
@@ -190,12 +239,18 @@ async fn spool(body: Body, zipped: bool, limit: u64) -> io::Result<std::fs::File
 }
 
 /// Runs the push alone, and returns git's report when all of it is on the disk.
-fn carry_out(shared: &Shared, push: std::fs::File, protocol: Option<String>) -> Result<Vec<u8>, GitError> {
+fn carry_out(
+    shared: &Shared,
+    push: std::fs::File,
+    protocol: Option<String>,
+) -> Result<Vec<u8>, GitError> {
     const COMMAND: &str = "receive-pack";
     let path = shared.repository.path();
     let turn = Turn::take(path)?;
     let mut command = git_in(path, SERVED);
-    command.args([COMMAND, "--stateless-rpc", "."]).current_dir(path);
+    command
+        .args([COMMAND, "--stateless-rpc", "."])
+        .current_dir(path);
     if let Some(protocol) = protocol {
         command.env("GIT_PROTOCOL", protocol);
     }
@@ -223,11 +278,16 @@ struct Unpacker {
 
 impl Unpacker {
     fn new(zipped: bool, limit: u64) -> Self {
-        Self { gzip: zipped.then(|| GzDecoder::new(Vec::new())), left: limit }
+        Self {
+            gzip: zipped.then(|| GzDecoder::new(Vec::new())),
+            left: limit,
+        }
     }
 
     fn feed(&mut self, chunk: &[u8]) -> io::Result<Vec<u8>> {
-        let Some(gzip) = &mut self.gzip else { return self.count(chunk.to_vec()) };
+        let Some(gzip) = &mut self.gzip else {
+            return self.count(chunk.to_vec());
+        };
         let mut unpacked = Vec::new();
         // In pieces, so that a bomb is noticed long before it is unpacked.
         for piece in chunk.chunks(4096) {
@@ -249,16 +309,25 @@ impl Unpacker {
     }
 
     fn count(&mut self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
-        self.left = self.left.checked_sub(bytes.len() as u64).ok_or(io::ErrorKind::FileTooLarge)?;
+        self.left = self
+            .left
+            .checked_sub(bytes.len() as u64)
+            .ok_or(io::ErrorKind::FileTooLarge)?;
         Ok(bytes)
     }
 }
 
 fn encoding(headers: &HeaderMap) -> Result<bool, Box<Response>> {
-    match headers.get(header::CONTENT_ENCODING).map(header::HeaderValue::as_bytes) {
+    match headers
+        .get(header::CONTENT_ENCODING)
+        .map(header::HeaderValue::as_bytes)
+    {
         None | Some(b"identity") => Ok(false),
         Some(b"gzip" | b"x-gzip") => Ok(true),
-        Some(_) => Err(Box::new(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "only gzip is understood as content encoding"))),
+        Some(_) => Err(Box::new(plain(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "only gzip is understood as content encoding",
+        ))),
     }
 }
 
@@ -267,12 +336,23 @@ fn permit(shared: &Shared) -> Option<OwnedSemaphorePermit> {
 }
 
 fn busy() -> Response {
-    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, "too many exchanges at once; try again");
-    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+    let mut response = plain(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "too many exchanges at once; try again",
+    );
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
     response
 }
 
 fn failed(error: &GitError) -> Response {
-    tracing::error!(error = error as &dyn std::error::Error, "git exchange failed");
-    plain(StatusCode::INTERNAL_SERVER_ERROR, "the repository cannot be served; the server's log has the reason")
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        "git exchange failed"
+    );
+    plain(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "the repository cannot be served; the server's log has the reason",
+    )
 }

@@ -19,8 +19,14 @@ fn a_missing_and_a_damaged_object_are_told_apart_from_nothing() {
     let tip = write_file(&repository, "a", "1");
     let entry = repository.entry(&tip, "a").unwrap().unwrap();
     let absent = "0123456789012345678901234567890123456789".parse().unwrap();
-    assert!(matches!(repository.read_blob(&absent), Err(GitError::MissingObject { .. })));
-    assert!(matches!(repository.read_blob(&tip), Err(GitError::WrongKind { .. })));
+    assert!(matches!(
+        repository.read_blob(&absent),
+        Err(GitError::MissingObject { .. })
+    ));
+    assert!(matches!(
+        repository.read_blob(&tip),
+        Err(GitError::WrongKind { .. })
+    ));
     for pack in std::fs::read_dir(repository.path().join("objects/pack")).unwrap() {
         let path = pack.unwrap().path();
         if path.extension().is_some_and(|end| end == "pack") {
@@ -38,7 +44,11 @@ fn readers_start_again_after_their_process_died() {
     let tip = write_file(&repository, "a", "1");
     let read = || repository.read_path(&tip, "a").unwrap().unwrap();
     assert_eq!(read(), b"1");
-    let children = std::fs::read_to_string(format!("/proc/self/task/{}/children", rustix::thread::gettid())).unwrap();
+    let children = std::fs::read_to_string(format!(
+        "/proc/self/task/{}/children",
+        rustix::thread::gettid()
+    ))
+    .unwrap();
     for pid in children.split_ascii_whitespace() {
         let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         if command.contains("cat-file") {
@@ -59,13 +69,34 @@ fn links_submodules_and_names_that_collide_are_refused() {
     let blob = git(&clone, &["rev-parse", ":plain"]);
     let check = |mode: &str, name: &str, kind: EntryKind| {
         git(&clone, &["read-tree", "--empty"]);
-        git(&clone, &["update-index", "--add", "--cacheinfo", &format!("100644,{},plain", blob.trim())]);
-        git(&clone, &["update-index", "--add", "--cacheinfo", &format!("{mode},{},{name}", blob.trim())]);
+        git(
+            &clone,
+            &[
+                "update-index",
+                "--add",
+                "--cacheinfo",
+                &format!("100644,{},plain", blob.trim()),
+            ],
+        );
+        git(
+            &clone,
+            &[
+                "update-index",
+                "--add",
+                "--cacheinfo",
+                &format!("{mode},{},{name}", blob.trim()),
+            ],
+        );
         git(&clone, &["commit", "--quiet", "-m", name]);
         git(&clone, &["push", "--quiet", "origin", "HEAD:main"]);
         let tip = repository.resolve(MAIN).unwrap().unwrap();
         let tree = repository.root(&tip).unwrap();
-        let found = repository.tree(&tree).unwrap().into_iter().find(|entry| entry.name == name).unwrap();
+        let found = repository
+            .tree(&tree)
+            .unwrap()
+            .into_iter()
+            .find(|entry| entry.name == name)
+            .unwrap();
         assert_eq!(found.kind, kind);
         let error = repository.files(&tree).unwrap_err();
         assert!(matches!(error, GitError::OddEntry { .. }), "{error}");

@@ -1,4 +1,8 @@
 //! The crate against real git: writing, reading, sharing, and what must be refused.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
 
 mod damage;
 mod http;
@@ -17,7 +21,13 @@ fn anna() -> Actor {
 
 fn commit(message: &str, changes: Vec<Change>) -> NewCommit {
     let at = Timestamp::from_second(1_790_000_000).unwrap();
-    NewCommit { changes, message: message.to_owned(), author: anna(), committer: Actor::automation(), at }
+    NewCommit {
+        changes,
+        message: message.to_owned(),
+        author: anna(),
+        committer: Actor::automation(),
+        at,
+    }
 }
 
 fn repository() -> (tempfile::TempDir, Repository) {
@@ -30,7 +40,10 @@ fn repository() -> (tempfile::TempDir, Repository) {
 fn write_file(repository: &Repository, path: &str, content: &str) -> ObjectId {
     let tip = repository.resolve(MAIN).unwrap();
     let commit = commit(&format!("write {path}"), vec![Change::write(path, content)]);
-    repository.commit(MAIN, tip.as_ref(), vec![commit]).unwrap().remove(0)
+    repository
+        .commit(MAIN, tip.as_ref(), vec![commit])
+        .unwrap()
+        .remove(0)
 }
 
 /// Runs plain git, as a stranger would.
@@ -41,7 +54,14 @@ fn git(folder: &std::path::Path, arguments: &[&str]) -> String {
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("LC_ALL", "C")
-        .args(["-c", "user.name=Bo", "-c", "user.email=bo@example.com", "-c", "safe.directory=*"])
+        .args([
+            "-c",
+            "user.name=Bo",
+            "-c",
+            "user.email=bo@example.com",
+            "-c",
+            "safe.directory=*",
+        ])
         .args(arguments)
         .current_dir(folder)
         .output()
