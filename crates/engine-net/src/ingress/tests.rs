@@ -1,0 +1,226 @@
+//! Requests through the ingress to servers on the loopback network.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use foreshore_sys::Ground;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::sync::DropGuard;
+
+use crate::view::{Objects, View};
+
+/// A server that tells what it was asked, and echoes after a switch of protocols.
+async fn backend(name: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let service =
+                service_fn(
+                    move |request| async move { Ok::<_, Infallible>(tell(name, request).await) },
+                );
+            let connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades();
+            tokio::spawn(async move { connection.await.unwrap() });
+        }
+    });
+    address
+}
+
+async fn tell(name: &str, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
+    if request.headers().contains_key("upgrade") {
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let (mut reader, mut writer) = tokio::io::split(TokioIo::new(upgrade.await.unwrap()));
+            tokio::io::copy(&mut reader, &mut writer).await.unwrap();
+        });
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        response
+            .headers_mut()
+            .insert("connection", "upgrade".parse().unwrap());
+        response
+            .headers_mut()
+            .insert("upgrade", "echo".parse().unwrap());
+        return response;
+    }
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let header = |name: &str| {
+        parts
+            .headers
+            .get(name)
+            .map_or("-", |value| value.to_str().unwrap())
+            .to_owned()
+    };
+    let text = format!(
+        "{name} {} {} host={} for={} body={}",
+        parts.method,
+        parts.uri,
+        header("host"),
+        header("x-forwarded-for"),
+        String::from_utf8_lossy(&body)
+    );
+    Response::new(Full::new(Bytes::from(text)))
+}
+
+/// A view in which `/` leads to the endpoints given.
+fn view(endpoints: &[SocketAddr]) -> Arc<View> {
+    let slices = endpoints.iter().enumerate().map(|(index, endpoint)| {
+        let slice = json!({
+            "metadata": {"name": format!("web-{index}"), "namespace": "dev",
+                "labels": {"kubernetes.io/service-name": "web"}},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [endpoint.ip().to_string()]}],
+            "ports": [{"port": endpoint.port()}],
+        });
+        Arc::new(serde_json::from_value(slice).unwrap())
+    });
+    let object =
+        |spec: Value| json!({"metadata": {"name": "web", "namespace": "dev"}, "spec": spec});
+    let service = object(json!({"clusterIP": "10.96.0.7", "ports": [{"port": 80}]}));
+    let backend = json!({"service": {"name": "web", "port": {"number": 80}}});
+    let ingress = object(json!({"rules": [
+        {"host": "shop.local", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}},
+    ]}));
+    let objects = Objects {
+        services: vec![Arc::new(serde_json::from_value(service).unwrap())],
+        slices: slices.collect(),
+        ingresses: vec![Arc::new(serde_json::from_value(ingress).unwrap())],
+    };
+    Arc::new(View::new(&objects, Ipv4Addr::LOCALHOST, "foreshore"))
+}
+
+struct Edge {
+    address: SocketAddr,
+    views: watch::Sender<Option<Arc<View>>>,
+    _stop: DropGuard,
+}
+
+async fn edge(endpoints: &[SocketAddr]) -> Edge {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, views) = watch::channel(Some(view(endpoints)));
+    let stop = CancellationToken::new();
+    tokio::spawn(super::run(Ground::current(), listener, views, stop.clone()));
+    Edge {
+        address,
+        views: sender,
+        _stop: stop.drop_guard(),
+    }
+}
+
+/// Sends a request and returns status and body.
+async fn ask(edge: &Edge, host: &str, request: &str) -> (StatusCode, String) {
+    let stream = TcpStream::connect(edge.address).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let (method, path, body) = match request.split(' ').collect::<Vec<_>>().as_slice() {
+        [method, path] => ((*method).to_owned(), (*path).to_owned(), String::new()),
+        [method, path, body] => ((*method).to_owned(), (*path).to_owned(), (*body).to_owned()),
+        other => panic!("{other:?}"),
+    };
+    let request = Request::builder()
+        .method(method.as_str())
+        .uri(path)
+        .header("host", host)
+        .body(Full::new(Bytes::from(body)))
+        .unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+async fn dead() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_request_arrives_with_host_and_client() {
+    let edge = edge(&[backend("one").await]).await;
+    let (status, body) = ask(&edge, "shop.local", "POST /cart?id=1 apples").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(
+        body,
+        "one POST /cart?id=1 host=shop.local for=127.0.0.1 body=apples"
+    );
+}
+
+#[tokio::test]
+async fn an_endpoint_that_does_not_answer_is_skipped_with_the_body_intact() {
+    let edge = edge(&[dead().await, backend("two").await]).await;
+    for _ in 0..4 {
+        let (status, body) = ask(&edge, "shop.local", "POST / apples").await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(body, "two POST / host=shop.local for=127.0.0.1 body=apples");
+    }
+}
+
+#[tokio::test]
+async fn without_an_endpoint_the_answer_says_so() {
+    let empty = edge(&[]).await;
+    let (status, body) = ask(&empty, "shop.local", "GET /").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(body, "service dev/web port 80 has no ready endpoint\n");
+    let gone = edge(&[dead().await]).await;
+    let (status, body) = ask(&gone, "shop.local", "GET /").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        body,
+        "service dev/web port 80 has no endpoint that answers\n"
+    );
+}
+
+#[tokio::test]
+async fn a_host_no_rule_covers_is_not_found() {
+    let edge = edge(&[]).await;
+    let (status, body) = ask(&edge, "other.local", "GET /x").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert_eq!(body, "no ingress rule covers other.local/x\n");
+}
+
+#[tokio::test]
+async fn a_new_view_holds_from_the_next_request_on() {
+    let edge = edge(&[backend("one").await]).await;
+    assert!(ask(&edge, "shop.local", "GET /").await.1.starts_with("one"));
+    edge.views.send_replace(Some(view(&[backend("two").await])));
+    assert!(ask(&edge, "shop.local", "GET /").await.1.starts_with("two"));
+}
+
+#[tokio::test]
+async fn a_switch_of_protocols_becomes_a_tunnel() {
+    let edge = edge(&[backend("one").await]).await;
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    let request =
+        "GET /ws HTTP/1.1\r\nhost: shop.local\r\nconnection: Upgrade\r\nupgrade: echo\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+    stream.write_all(b"hello").await.unwrap();
+    let mut echo = [0; 5];
+    stream.read_exact(&mut echo).await.unwrap();
+    assert_eq!(&echo, b"hello");
+}

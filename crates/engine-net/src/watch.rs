@@ -1,0 +1,97 @@
+//! Watches Services, endpoints and Ingresses, and publishes views of them.
+
+use std::fmt::Debug;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::Ingress;
+use kube::runtime::reflector::{self, Store};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::{Notify, watch};
+use tracing::{debug, info};
+
+use crate::view::{Objects, View};
+
+/// Changes that come together make one view.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// Publishes a new view after each change, for ever.
+///
+/// While the API does not answer, the last view stays.
+pub(crate) async fn run(
+    client: Client,
+    dns: Ipv4Addr,
+    ingress_class: String,
+    views: watch::Sender<Option<Arc<View>>>,
+) {
+    let changed = Arc::new(Notify::new());
+    let (services, watch_services) = follow::<Service>(&client, &changed);
+    let (slices, watch_slices) = follow::<EndpointSlice>(&client, &changed);
+    let (ingresses, watch_ingresses) = follow::<Ingress>(&client, &changed);
+    let publish = async {
+        // The writers live as long as this future, so waiting cannot fail.
+        let _known = tokio::join!(
+            services.wait_until_ready(),
+            slices.wait_until_ready(),
+            ingresses.wait_until_ready()
+        );
+        info!("services, endpoints and ingresses are known");
+        loop {
+            let objects = Objects {
+                services: services.state(),
+                slices: slices.state(),
+                ingresses: ingresses.state(),
+            };
+            let view = View::new(&objects, dns, &ingress_class);
+            views.send_if_modified(|current| {
+                let differs = current.as_deref() != Some(&view);
+                if differs {
+                    *current = Some(Arc::new(view));
+                }
+                differs
+            });
+            changed.notified().await;
+            tokio::time::sleep(GATHER).await;
+        }
+    };
+    tokio::join!(publish, watch_services, watch_slices, watch_ingresses);
+}
+
+fn follow<K>(
+    client: &Client,
+    changed: &Arc<Notify>,
+) -> (Store<K>, impl Future<Output = ()> + use<K>)
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let (store, writer) = reflector::store::<K>();
+    let events =
+        watcher(Api::<K>::all(client.clone()), watcher::Config::default()).default_backoff();
+    let stream = reflector::reflector(writer, events);
+    (store, forward(stream, Arc::clone(changed)))
+}
+
+async fn forward<K>(
+    stream: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send,
+    changed: Arc<Notify>,
+) where
+    K: Resource<DynamicType = ()>,
+{
+    let mut stream = Box::pin(stream);
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
+            Ok(_) => changed.notify_one(),
+            Err(error) => {
+                let kind = K::kind(&());
+                debug!(error = &error as &dyn std::error::Error, %kind, "watch was interrupted; will resume");
+            }
+        }
+    }
+}
