@@ -171,7 +171,7 @@ pub struct ArtifactSummary {
     pub commit: String,
     pub author: String,
     pub message: String,
-    pub arrived_at: Timestamp,
+    pub committed_at: Timestamp,
 }
 
 /// `POST /api/v1/arrivals`: the artifact is in the registry, let policies act on it now.

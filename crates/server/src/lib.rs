@@ -1,1 +1,20 @@
 //! Hosts the roles in one process: start order, health, shutdown.
+//!
+//! [`Server`] is the role that people, CI and agents talk to; [`platform`]
+//! starts it together with a ground and an agent, as `foreshore up` does.
+
+mod access;
+mod api;
+mod arrivals;
+mod artifacts;
+mod changes;
+pub mod credentials;
+mod doors;
+mod error;
+pub mod platform;
+mod problem;
+mod server;
+mod state;
+
+pub use error::ServerError;
+pub use server::{Options, Server};

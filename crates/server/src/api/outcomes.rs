@@ -1,0 +1,32 @@
+//! `POST /outcomes`: agents tell what became of releases.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State as Extract;
+use foreshore_identity::Right;
+use foreshore_model::{Outcome, clock};
+
+use super::body::Body;
+use crate::access::Caller;
+use crate::problem::Problem;
+use crate::state::State;
+
+pub(crate) async fn post(
+    Extract(state): Extract<Arc<State>>,
+    caller: Caller,
+    Body(outcomes): Body<Vec<Outcome>>,
+) -> Result<Json<usize>, Problem> {
+    caller.must(&Right::Report, "report outcomes")?;
+    let count = outcomes.len();
+    for outcome in outcomes {
+        state.agent_spoke(outcome.environment.clone(), clock::now());
+        state
+            .outcomes
+            .report(outcome)
+            .await
+            .map_err(|error| Problem::internal("cannot record the outcome", &error))?;
+    }
+    state.changes.announce();
+    Ok(Json(count))
+}

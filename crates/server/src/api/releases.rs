@@ -1,0 +1,105 @@
+//! `POST /releases`: release, promote, roll back; `GET /history`: what was released before.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State as Extract};
+use foreshore_identity::Right;
+use foreshore_model::api::{HistoryEntry, ReleaseAnswer, ReleaseRequest};
+use foreshore_model::{EnvironmentName, ServiceName, clock};
+use foreshore_release::{Decision, Wish, World, decide, select};
+use serde::Deserialize;
+
+use super::body::Body;
+use super::submit::{release_answer, submit};
+use crate::access::Caller;
+use crate::problem::Problem;
+use crate::state::State;
+
+pub(crate) async fn post(
+    Extract(state): Extract<Arc<State>>,
+    caller: Caller,
+    Body(request): Body<ReleaseRequest>,
+) -> Result<Json<ReleaseAnswer>, Problem> {
+    caller.must(&Right::Release, "release")?;
+    let world = state.writer.world();
+    let wish = wish(&state, &world, &caller, &request).await?;
+    if request.dry_run {
+        return Ok(Json(preview(decide(&world, &wish, clock::now())?)));
+    }
+    let answer = submit(&state, request.idempotency_key, move |world, now| {
+        decide(world, &wish, now)
+    })
+    .await?;
+    Ok(Json(release_answer(answer)?))
+}
+
+async fn wish(
+    state: &State,
+    world: &World,
+    caller: &Caller,
+    request: &ReleaseRequest,
+) -> Result<Wish, Problem> {
+    let ReleaseRequest {
+        service,
+        environment,
+        selection,
+        ..
+    } = request;
+    let selected = select(world, service, environment, selection, request.hold)?;
+    let (artifact, intent) = state.artifacts.find(service, selected).await?;
+    Ok(Wish {
+        service: service.clone(),
+        environment: environment.clone(),
+        artifact,
+        intent,
+        actor: caller.0.actor.clone(),
+        reason: request.reason.clone(),
+        key: request.idempotency_key.clone(),
+        expected: request.expected.clone(),
+        hold: request.hold,
+    })
+}
+
+fn preview(decision: Decision) -> ReleaseAnswer {
+    match decision {
+        Decision::Commit(commit) => ReleaseAnswer::Steps {
+            steps: commit.words(),
+        },
+        Decision::Propose(proposal) => ReleaseAnswer::Steps {
+            steps: vec![
+                format!(
+                    "write request.yaml on branch requests/{}",
+                    proposal.request.id
+                ),
+                format!("commit: {}", proposal.subject),
+                format!("wait for approvals by others: {}", proposal.needed),
+            ],
+        },
+        Decision::Unchanged(release) => ReleaseAnswer::Unchanged { release: *release },
+        Decision::NotHeld => ReleaseAnswer::Steps { steps: Vec::new() },
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Limit {
+    count: Option<usize>,
+}
+
+const HISTORY_DEFAULT: usize = 20;
+const HISTORY_MAX: usize = 1_000;
+
+pub(crate) async fn history(
+    Extract(state): Extract<Arc<State>>,
+    caller: Caller,
+    Path((environment, service)): Path<(EnvironmentName, ServiceName)>,
+    Query(limit): Query<Limit>,
+) -> Result<Json<Vec<HistoryEntry>>, Problem> {
+    caller.must(&Right::Read, "read the history")?;
+    state.writer.world().release(&environment, &service)?;
+    let count = limit.count.unwrap_or(HISTORY_DEFAULT).min(HISTORY_MAX);
+    let history = state.writer.history(&environment, &service, count).await;
+    Ok(Json(history.map_err(|error| {
+        Problem::internal("cannot read the history", &error)
+    })?))
+}

@@ -1,0 +1,47 @@
+//! Why the server could not start or go on.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use foreshore_config_repo::WriteError;
+use foreshore_git::GitError;
+use foreshore_identity::IdentityError;
+use foreshore_image::ClientError;
+use foreshore_registry::RegistryError;
+use tokio::task::JoinError;
+
+use crate::credentials::CredentialError;
+
+/// Why the server could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error("cannot listen")]
+    Listen(#[source] io::Error),
+    #[error("the server has no login yet, so it listens on loopback only, not on {address}")]
+    NotLoopback { address: SocketAddr },
+    #[error("cannot make the directory `{path}`")]
+    Directory {
+        path: PathBuf,
+        #[source]
+        cause: io::Error,
+    },
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    #[error("the server's own credential was not written")]
+    NoCredential,
+    #[error("cannot open the config repository")]
+    Git(#[from] GitError),
+    #[error("cannot read or write the config repository")]
+    ConfigRepository(#[from] WriteError),
+    #[error("cannot open the registry")]
+    Registry(#[from] RegistryError),
+    #[error("cannot speak to the registry")]
+    Client(#[from] ClientError),
+    #[error("the server stopped answering")]
+    Serve(#[source] io::Error),
+    #[error("a part of the server ended unexpectedly")]
+    Task(#[source] JoinError),
+}

@@ -1,0 +1,208 @@
+//! The server role: API, registry, config repository and status page on one listener.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State as Extract;
+use axum::response::Response;
+use axum::routing::get;
+use foreshore_config_repo::{Outcomes, Writer, bootstrap, starter};
+use foreshore_git::{Repository, smart_http};
+use foreshore_identity::Store;
+use foreshore_image::{ClientOptions, Credentials, RegistryClient};
+use foreshore_model::{EnvironmentName, clock};
+use foreshore_registry::Registry;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::api;
+use crate::arrivals::Follower;
+use crate::artifacts::Artifacts;
+use crate::changes::Changes;
+use crate::credentials::{self, SERVER};
+use crate::doors::Doors;
+use crate::error::ServerError;
+use crate::state::{Parts, State};
+
+/// What a server needs to start.
+#[derive(Debug)]
+pub struct Options {
+    /// The platform's data directory.
+    pub data: PathBuf,
+    /// On the host's loopback.
+    pub listener: TcpListener,
+    /// Where users reach services, if this process knows.
+    pub ingress: Option<String>,
+    /// Where things run, in words.
+    pub ground: String,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    url: String,
+    environments: Vec<EnvironmentName>,
+    tasks: JoinSet<Result<(), ServerError>>,
+}
+
+impl Server {
+    /// Opens what is on disk, or makes it, and starts to answer.
+    pub async fn start(options: Options, shutdown: CancellationToken) -> Result<Self, ServerError> {
+        let Options {
+            data,
+            listener,
+            ingress,
+            ground,
+        } = options;
+        let address = listener.local_addr().map_err(ServerError::Listen)?;
+        refuse_beyond_loopback(address)?;
+        let url = format!("http://{address}");
+        let home = data.join("server");
+        std::fs::create_dir_all(&home).map_err(|cause| ServerError::Directory {
+            path: home.clone(),
+            cause,
+        })?;
+
+        let identities = Arc::new(Store::open(&home.join("server.db"))?);
+        credentials::ensure(&identities, &data, &url)?;
+        let repository = tokio::task::spawn_blocking({
+            let path = home.join("config.git");
+            move || open_config_repository(&path)
+        })
+        .await
+        .map_err(ServerError::Task)??;
+        let outcomes = Outcomes::start(repository.clone()).await?;
+        let writer = Writer::start(repository.clone(), &outcomes).await?;
+        let registry = Registry::open(
+            &home.join("registry"),
+            foreshore_registry::Options {
+                immutable_tags: vec!["artifacts/".to_owned()],
+                ..foreshore_registry::Options::default()
+            },
+        )?;
+        let own = credentials::read(&data, SERVER).ok_or(ServerError::NoCredential)?;
+        let options = ClientOptions {
+            credentials: Credentials::Bearer(own.token),
+            ..ClientOptions::default()
+        };
+        let client = RegistryClient::new(&address.to_string(), options)?;
+
+        let first = u64::try_from(clock::now().as_millisecond()).unwrap_or(0);
+        let state = Arc::new(State::new(Parts {
+            identities,
+            writer: writer.clone(),
+            outcomes,
+            artifacts: Artifacts::new(client),
+            changes: Changes::starting_at(first),
+            registry: address.to_string(),
+            ingress,
+            ground,
+        }));
+        let environments = writer.world().environments.keys().cloned().collect();
+        let router = router(&state, &registry, repository);
+        let follower = Follower::new(registry, state.clone(), home.join("arrivals.cursor"));
+
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(ServerError::Listen)?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(listener, router, shutdown.clone()));
+        tasks.spawn({
+            let shutdown = shutdown.clone();
+            async move {
+                follower.run(shutdown).await;
+                Ok(())
+            }
+        });
+        tasks.spawn(announce_tips(state, shutdown));
+        Ok(Self {
+            url,
+            environments,
+            tasks,
+        })
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The environments of the config repository when the server started.
+    pub fn environments(&self) -> &[EnvironmentName] {
+        &self.environments
+    }
+
+    /// Waits until the server has ended.
+    pub async fn wait(mut self) -> Result<(), ServerError> {
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.map_err(ServerError::Task)??;
+        }
+        Ok(())
+    }
+}
+
+/// Without login pages and TLS nothing of this may be reachable from elsewhere.
+fn refuse_beyond_loopback(address: SocketAddr) -> Result<(), ServerError> {
+    if address.ip().is_loopback() {
+        Ok(())
+    } else {
+        Err(ServerError::NotLoopback { address })
+    }
+}
+
+fn open_config_repository(path: &std::path::Path) -> Result<Repository, ServerError> {
+    let repository = Repository::init_bare(path)?;
+    let (environments, policies) = starter();
+    bootstrap(&repository, &environments, &policies, clock::now())?;
+    Ok(repository)
+}
+
+fn router(state: &Arc<State>, registry: &Registry, repository: Repository) -> Router {
+    let doors = Arc::new(Doors::new(state.access.clone()));
+    let after_push = {
+        let writer = state.writer.clone();
+        Arc::new(move || writer.refresh())
+    };
+    let git = smart_http::Options {
+        after_push: Some(after_push),
+        ..smart_http::Options::new(doors.clone())
+    };
+    Router::new()
+        .route("/", get(page))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .with_state(state.clone())
+        .merge(foreshore_dashboard::assets())
+        .merge(api::router(state.clone()))
+        .merge(registry.router(doors))
+        .nest("/git/config.git", smart_http::router(repository, git))
+}
+
+/// On loopback the status page needs no login.
+async fn page(Extract(state): Extract<Arc<State>>) -> Response {
+    foreshore_dashboard::status(&api::status(&state), &state.ground, clock::now())
+}
+
+async fn serve(
+    listener: tokio::net::TcpListener,
+    router: Router,
+    shutdown: CancellationToken,
+) -> Result<(), ServerError> {
+    axum::serve(listener, router)
+        .with_graceful_shutdown(async move { shutdown.cancelled().await })
+        .await
+        .map_err(|cause: io::Error| ServerError::Serve(cause))
+}
+
+/// Whoever moves the branch, a person's push included, everybody who waits hears of it.
+async fn announce_tips(state: Arc<State>, shutdown: CancellationToken) -> Result<(), ServerError> {
+    let mut tips = state.writer.subscribe();
+    loop {
+        tokio::select! {
+            changed = tips.changed() => match changed {
+                Ok(()) => state.changes.announce(),
+                Err(_) => return Ok(()),
+            },
+            () = shutdown.cancelled() => return Ok(()),
+        }
+    }
+}

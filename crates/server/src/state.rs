@@ -1,0 +1,73 @@
+//! What every request of the server works on.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use foreshore_config_repo::{Outcomes, Writer};
+use foreshore_identity::Store;
+use foreshore_model::EnvironmentName;
+use jiff::Timestamp;
+
+use crate::access::Access;
+use crate::artifacts::Artifacts;
+use crate::changes::Changes;
+
+/// The server's parts, shared by all requests.
+pub(crate) struct State {
+    pub(crate) access: Access,
+    pub(crate) identities: Arc<Store>,
+    pub(crate) writer: Writer,
+    pub(crate) outcomes: Outcomes,
+    pub(crate) artifacts: Artifacts,
+    pub(crate) changes: Changes,
+    /// `host:port` that image references carry.
+    pub(crate) registry: String,
+    pub(crate) ingress: Option<String>,
+    /// Where things run, in words.
+    pub(crate) ground: String,
+    agents: Mutex<BTreeMap<EnvironmentName, Timestamp>>,
+}
+
+/// What a [`State`] is made of.
+pub(crate) struct Parts {
+    pub(crate) identities: Arc<Store>,
+    pub(crate) writer: Writer,
+    pub(crate) outcomes: Outcomes,
+    pub(crate) artifacts: Artifacts,
+    pub(crate) changes: Changes,
+    pub(crate) registry: String,
+    pub(crate) ingress: Option<String>,
+    pub(crate) ground: String,
+}
+
+impl State {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            access: Access::new(parts.identities.clone()),
+            identities: parts.identities,
+            writer: parts.writer,
+            outcomes: parts.outcomes,
+            artifacts: parts.artifacts,
+            changes: parts.changes,
+            registry: parts.registry,
+            ingress: parts.ingress,
+            ground: parts.ground,
+            agents: Mutex::default(),
+        }
+    }
+
+    /// Notes that an agent of this environment has spoken.
+    pub(crate) fn agent_spoke(&self, environment: EnvironmentName, at: Timestamp) {
+        self.agents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(environment, at);
+    }
+
+    pub(crate) fn agents(&self) -> BTreeMap<EnvironmentName, Timestamp> {
+        self.agents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
