@@ -1,8 +1,23 @@
 //! Runs pods on this machine and reports their state.
 
+mod addresses;
+mod container;
+mod context;
+mod events;
+mod folders;
+mod kubelet;
+mod logs;
+mod node;
 mod options;
 mod pod;
+mod prepare;
+mod probing;
 mod shim;
+mod sources;
+mod start;
+mod worker;
 
+pub use kubelet::KubeletError;
+pub use node::{LeftoverError, Node, NodeError, remove_everything};
 pub use options::{Capacity, Options, RuntimeKind};
 pub use shim::pod_shim_main;

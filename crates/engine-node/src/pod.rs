@@ -10,3 +10,4 @@ pub(crate) mod probe;
 pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod support;
+pub(crate) mod volumes;

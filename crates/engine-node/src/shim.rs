@@ -23,7 +23,7 @@ mod spec;
 use std::ffi::OsString;
 use std::path::Path;
 
-pub(crate) use files::{Files, FilesError, Lock};
+pub(crate) use files::{Files, FilesError, read_document, write_document};
 pub(crate) use spec::{
     ContainerSpec, Ending, Exit, Isolation, LogLimits, MountSpec, RunningState, SandboxSpec, User,
 };

@@ -67,7 +67,7 @@ fn execute(files: &Files, program: &[OsString]) -> Result<u8, ExecuteError> {
         }
     };
     command.args(arguments).env_clear().envs(spec.environment.iter().cloned()).stdin(Stdio::null());
-    let rights = ContainerSpec { isolation: Isolation::None { program: PathBuf::new() }, ..spec };
+    let rights = ContainerSpec { isolation: Isolation::None { program: PathBuf::new(), root: PathBuf::new() }, ..spec };
     let files = files.clone();
     foreshore_sys::before_exec(&mut command, move || {
         sandbox::become_container(&files, &rights).map_err(|error| io::Error::from_raw_os_error(error.errno()))
@@ -82,12 +82,18 @@ fn execute(files: &Files, program: &[OsString]) -> Result<u8, ExecuteError> {
     Ok(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
-/// A plain process looks for programs in its image first, then on the host.
+/// A plain process finds programs in its image, not on the host.
 fn resolve(spec: &ContainerSpec, name: &OsString) -> PathBuf {
-    let path = Path::new(name);
-    let Isolation::None { program } = &spec.isolation else {
-        return path.to_path_buf();
+    let Isolation::None { root, .. } = &spec.isolation else {
+        return PathBuf::from(name);
     };
-    let same = spec.arguments.first().is_some_and(|own| Path::new(own) == path);
-    if same { program.clone() } else { path.to_path_buf() }
+    let path = Path::new(name);
+    let folders = spec.environment.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
+    let candidates: Vec<PathBuf> = if path.components().count() > 1 {
+        vec![path.to_path_buf()]
+    } else {
+        folders.split(':').map(|folder| Path::new(folder).join(path)).collect()
+    };
+    let inside = |path: &PathBuf| root.join(path.strip_prefix("/").unwrap_or(path));
+    candidates.iter().map(inside).find(|path| path.is_file()).unwrap_or_else(|| root.join("no-such-program"))
 }

@@ -111,7 +111,7 @@ fn start_failure(spec: &ContainerSpec, trouble: &mut PipeReader, error: io::Erro
 fn command(files: &Files, spec: &ContainerSpec, mut telling: PipeWriter) -> io::Result<Command> {
     let name = spec.arguments.first().cloned().unwrap_or_default();
     let mut command = match &spec.isolation {
-        Isolation::None { program } => {
+        Isolation::None { program, .. } => {
             let mut command = Command::new(program);
             command.arg0(name);
             command

@@ -29,8 +29,9 @@ pub(crate) struct ContainerSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) enum Isolation {
-    /// A plain process; `program` is where its file is on the host.
-    None { program: PathBuf },
+    /// A plain process; `program` is where its file is on the host, `root`
+    /// where the other files of its image are.
+    None { program: PathBuf, root: PathBuf },
     Sandbox(SandboxSpec),
 }
 

@@ -1,0 +1,233 @@
+//! A node: registers with a Kubernetes API and runs the pods it is given.
+
+mod leftovers;
+mod registration;
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::runtime::{WatchStreamExt, watcher};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::addresses::Addresses;
+use crate::context::Context;
+use crate::events::Events;
+use crate::kubelet::{Kubelet, KubeletError};
+use crate::options::{Options, RuntimeKind};
+use crate::pod::fields;
+use crate::shim::FilesError;
+use crate::worker::{Told, Worker, WorkerEnd};
+
+pub use leftovers::{LeftoverError, remove_everything};
+
+/// Why a node cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    #[error("cannot use the node's folder `{path}`")]
+    Root {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the node's folder `{0}` is in use by another node")]
+    Taken(PathBuf),
+    #[error("cannot read what the node kept of its last run")]
+    State(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("several nodes in one agent need the `simulated` runtime, not `{0}`")]
+    SeveralNodes(RuntimeKind),
+    #[error("cannot serve the kubelet's endpoints")]
+    Kubelet(#[from] KubeletError),
+}
+
+impl From<FilesError> for NodeError {
+    fn from(error: FilesError) -> Self {
+        Self::State(Box::new(error))
+    }
+}
+
+/// A node agent, ready to run.
+#[derive(Debug)]
+pub struct Node {
+    contexts: Vec<Arc<Context>>,
+    kubelets: Vec<Kubelet>,
+    /// Keeps a second agent away from the same folder.
+    _lock: std::fs::File,
+}
+
+impl Node {
+    /// Opens the node's folder and its kubelet endpoints. Needs no API yet.
+    pub fn new(options: Options) -> Result<Self, NodeError> {
+        if options.simulated_nodes > 1 && options.runtime != RuntimeKind::Simulated {
+            return Err(NodeError::SeveralNodes(options.runtime));
+        }
+        let lock = claim(&options)?;
+        let salt = rand::random();
+        let mut contexts = Vec::new();
+        let mut kubelets = Vec::new();
+        for number in 0..options.simulated_nodes.max(1) {
+            let name = if options.simulated_nodes > 1 {
+                format!("{}-{number}", options.node_name)
+            } else {
+                options.node_name.clone()
+            };
+            let mut options = options.clone();
+            let index = options.node_index.wrapping_add(number);
+            if number > 0 {
+                options.root = options.root.join(&name);
+                create_root(&options)?;
+            }
+            let addresses = Addresses::open(&options.root, index)?;
+            let events = Events::new(options.client.clone(), name.clone(), salt);
+            let context = Arc::new(Context::new(options, name, index, addresses, events));
+            if context.options.runtime != RuntimeKind::Simulated {
+                kubelets.push(Kubelet::bind(Arc::clone(&context))?);
+            }
+            contexts.push(context);
+        }
+        Ok(Self { contexts, kubelets, _lock: lock })
+    }
+
+    /// Runs until `shutdown`; containers outlive it and are found again by
+    /// the next run on the same folder.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut tasks = JoinSet::new();
+        for context in &self.contexts {
+            tasks.spawn(registration::keep_registered(Arc::clone(context), shutdown.clone()));
+        }
+        for kubelet in self.kubelets {
+            tasks.spawn(kubelet.run(shutdown.clone()));
+        }
+        let herd = Herd { contexts: self.contexts, workers: HashMap::new(), tasks: JoinSet::new(), shutdown };
+        herd.run().await;
+        while tasks.join_next().await.is_some() {}
+    }
+}
+
+fn create_root(options: &Options) -> Result<(), NodeError> {
+    let failed = |source| NodeError::Root { path: options.root.clone(), source };
+    std::fs::create_dir_all(options.root.join("pods")).map_err(failed)?;
+    // Plain processes run as other users must get through to their files.
+    for path in [options.root.clone(), options.root.join("pods")] {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o711);
+        std::fs::set_permissions(path, mode).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn claim(options: &Options) -> Result<std::fs::File, NodeError> {
+    create_root(options)?;
+    let failed = |source| NodeError::Root { path: options.root.clone(), source };
+    let lock = std::fs::File::create(options.root.join("lock")).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(NodeError::Taken(options.root.clone())),
+        Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// One pod that is looked after.
+#[derive(Debug)]
+struct Tended {
+    told: watch::Sender<Told>,
+    /// Name of its task, to find it when the task ends.
+    task: tokio::task::Id,
+}
+
+/// All pods of all nodes of this agent.
+struct Herd {
+    contexts: Vec<Arc<Context>>,
+    /// By uid.
+    workers: HashMap<String, Tended>,
+    tasks: JoinSet<WorkerEnd>,
+    shutdown: CancellationToken,
+}
+
+impl Herd {
+    async fn run(mut self) {
+        let first = &self.contexts[0];
+        let api: Api<Pod> = Api::all(first.options.client.clone());
+        let config = match self.contexts.len() {
+            1 => watcher::Config::default().fields(&format!("spec.nodeName={}", first.node_name)),
+            // One stream for all nodes is cheaper than one for each.
+            _ => watcher::Config::default(),
+        };
+        let mut pods = watcher(api, config).default_backoff().boxed();
+        let mut listed = HashSet::new();
+        loop {
+            tokio::select! {
+                () = self.shutdown.cancelled() => break,
+                event = pods.try_next() => match event {
+                    Ok(Some(event)) => self.hear(event, &mut listed).await,
+                    Ok(None) => break,
+                    Err(error) => {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "pods cannot be watched; will retry");
+                    }
+                },
+                Some(ended) = self.tasks.join_next_with_id() => self.worker_ended(ended),
+            }
+        }
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    async fn hear(&mut self, event: watcher::Event<Pod>, listed: &mut HashSet<String>) {
+        match event {
+            watcher::Event::Init => listed.clear(),
+            watcher::Event::InitApply(pod) => {
+                listed.insert(fields::uid(&pod).to_owned());
+                self.tend(pod);
+            }
+            watcher::Event::InitDone => {
+                let gone: Vec<String> = self.workers.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
+                gone.iter().for_each(|uid| self.gone(uid));
+                // Those that are still looked after remove themselves.
+                listed.extend(self.workers.keys().cloned());
+                for context in &self.contexts {
+                    leftovers::remove_unknown(context, listed).await;
+                }
+            }
+            watcher::Event::Apply(pod) => self.tend(pod),
+            watcher::Event::Delete(pod) => self.gone(fields::uid(&pod)),
+        }
+    }
+
+    fn tend(&mut self, pod: Pod) {
+        let node = fields::spec(&pod).node_name.as_deref();
+        let Some(context) = self.contexts.iter().find(|context| node == Some(&context.node_name)) else {
+            return;
+        };
+        let uid = fields::uid(&pod).to_owned();
+        let pod = Arc::new(pod);
+        if let Some(tended) = self.workers.get(&uid) {
+            tended.told.send_replace(Told::Pod(pod));
+            return;
+        }
+        let (told, hears) = watch::channel(Told::Pod(Arc::clone(&pod)));
+        let worker = Worker::run(Arc::clone(context), pod, hears, self.shutdown.clone());
+        let task = self.tasks.spawn(worker).id();
+        self.workers.insert(uid, Tended { told, task });
+    }
+
+    fn gone(&mut self, uid: &str) {
+        if let Some(tended) = self.workers.get(uid) {
+            tended.told.send_replace(Told::Gone);
+        }
+    }
+
+    fn worker_ended(&mut self, ended: Result<(tokio::task::Id, WorkerEnd), tokio::task::JoinError>) {
+        let task = match &ended {
+            Ok((id, _)) => *id,
+            Err(error) => {
+                tracing::error!(error = error as &dyn std::error::Error, "a pod is no longer looked after");
+                error.id()
+            }
+        };
+        self.workers.retain(|_, tended| tended.task != task);
+    }
+}

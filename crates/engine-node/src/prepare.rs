@@ -1,0 +1,173 @@
+//! Makes what all containers of a pod share: volumes and the files in `/etc`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::core::v1::{HostPathVolumeSource, Pod, Volume};
+
+use crate::context::Context;
+use crate::folders::PodFolder;
+use crate::pod::fields;
+use crate::pod::volumes::{self, Files, VolumeError};
+use crate::sources::{self, SourceError};
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PrepareError {
+    #[error("this node cannot honour {}", .0.join(", "))]
+    Refused(Vec<String>),
+    #[error("MountVolume.SetUp failed for volume \"{volume}\"")]
+    Volume {
+        volume: String,
+        #[source]
+        source: VolumeError,
+    },
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error("cannot write `{path}`")]
+    Disk {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("host path `{path}` is not {expected}")]
+    HostPath { path: String, expected: &'static str },
+}
+
+fn disk(path: &Path) -> impl FnOnce(io::Error) -> PrepareError {
+    let path = path.to_path_buf();
+    move |source| PrepareError::Disk { path, source }
+}
+
+/// Makes all of it. Doing it again is fine, and brings files up to date.
+pub(crate) async fn prepare(
+    context: &Context,
+    pod: &Pod,
+    folder: &PodFolder,
+    address: &str,
+) -> Result<(), PrepareError> {
+    let refused = crate::pod::support::refused_by_pod(pod, context.options.runtime);
+    if !refused.is_empty() {
+        return Err(PrepareError::Refused(refused));
+    }
+    folder.create().map_err(disk(folder.path()))?;
+    let (sources, tokens) = sources::for_volumes(&context.options.client, pod, &volumes::wishes(pod)).await?;
+    let facts = context.facts(address);
+    let group = fields::spec(pod).security_context.as_ref().and_then(|security| security.fs_group);
+    let group = group.and_then(|group| u32::try_from(group).ok());
+    for volume in fields::spec(pod).volumes.iter().flatten() {
+        let files = volumes::files(pod, volume, &sources, &tokens, &facts)
+            .map_err(|source| PrepareError::Volume { volume: volume.name.clone(), source })?;
+        make(volume, files.as_ref(), &folder.volume(&volume.name), group)?;
+    }
+    write_etc(context, pod, folder, address)
+}
+
+fn make(volume: &Volume, files: Option<&Files>, path: &Path, group: Option<u32>) -> Result<(), PrepareError> {
+    if let Some(source) = &volume.host_path {
+        return check_host_path(source);
+    }
+    fs::create_dir_all(path).map_err(disk(path))?;
+    if let Some(files) = files {
+        write_files(files, path, group)?;
+    } else {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).map_err(disk(path))?;
+    }
+    if group.is_some() {
+        chown(path, None, group).map_err(disk(path))?;
+    }
+    Ok(())
+}
+
+fn write_files(files: &Files, folder: &Path, group: Option<u32>) -> Result<(), PrepareError> {
+    for (name, content) in files {
+        let path = folder.join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(disk(parent))?;
+        }
+        // Readers see the old file or the new one.
+        let unfinished = path.with_extension("foreshore-new");
+        fs::write(&unfinished, &content.bytes).map_err(disk(&unfinished))?;
+        let mode = if group.is_some() { content.mode | 0o040 } else { content.mode };
+        fs::set_permissions(&unfinished, fs::Permissions::from_mode(mode)).map_err(disk(&unfinished))?;
+        chown(&unfinished, None, group).map_err(disk(&unfinished))?;
+        fs::rename(&unfinished, &path).map_err(disk(&path))?;
+    }
+    Ok(())
+}
+
+fn check_host_path(source: &HostPathVolumeSource) -> Result<(), PrepareError> {
+    let path = Path::new(&source.path);
+    let expect = |holds: bool, expected| {
+        if holds { Ok(()) } else { Err(PrepareError::HostPath { path: source.path.clone(), expected }) }
+    };
+    match source.type_.as_deref().unwrap_or_default() {
+        "" => expect(path.exists(), "there"),
+        "Directory" => expect(path.is_dir(), "a directory"),
+        "File" => expect(path.is_file(), "a file"),
+        "DirectoryOrCreate" => fs::create_dir_all(path).map_err(disk(path)),
+        "FileOrCreate" if path.exists() => expect(path.is_file(), "a file"),
+        "FileOrCreate" => fs::write(path, "").map_err(disk(path)),
+        _ => Err(PrepareError::HostPath { path: source.path.clone(), expected: "of a type this node knows" }),
+    }
+}
+
+fn write_etc(context: &Context, pod: &Pod, folder: &PodFolder, address: &str) -> Result<(), PrepareError> {
+    let path = folder.etc("");
+    fs::create_dir_all(&path).map_err(disk(&path))?;
+    let files = [
+        ("hosts", hosts(pod, address)),
+        ("hostname", format!("{}\n", fields::host_name(pod))),
+        ("resolv.conf", resolver(context, pod)),
+    ];
+    for (name, content) in files {
+        let path = folder.etc(name);
+        fs::write(&path, content).map_err(disk(&path))?;
+    }
+    Ok(())
+}
+
+fn hosts(pod: &Pod, address: &str) -> String {
+    let name = fields::host_name(pod);
+    let mut text = format!("127.0.0.1\tlocalhost\n::1\tlocalhost\n{address}\t{name}\n");
+    for alias in fields::spec(pod).host_aliases.iter().flatten() {
+        let names = alias.hostnames.iter().flatten().map(String::as_str).collect::<Vec<_>>().join("\t");
+        writeln!(text, "{}\t{names}", alias.ip).expect("writing to a string does not fail");
+    }
+    text
+}
+
+/// Name servers and search domains as the pod's policy has them.
+pub(crate) fn resolver(context: &Context, pod: &Pod) -> String {
+    let spec = fields::spec(pod);
+    let domain = &context.options.dns_domain;
+    let policy = spec.dns_policy.as_deref().unwrap_or("ClusterFirst");
+    let (mut servers, mut searches, mut options) = (Vec::new(), Vec::new(), Vec::new());
+    if policy != "None" {
+        // Nothing leaves a ground, so the cluster's own server is the only one.
+        servers.push(context.options.dns_address.to_string());
+    }
+    if policy.starts_with("ClusterFirst") {
+        let namespace = fields::namespace(pod);
+        searches = vec![format!("{namespace}.svc.{domain}"), format!("svc.{domain}"), domain.clone()];
+        options.push("ndots:5".to_owned());
+    }
+    if let Some(config) = &spec.dns_config {
+        servers.extend(config.nameservers.iter().flatten().cloned());
+        searches.extend(config.searches.iter().flatten().cloned());
+        options.extend(config.options.iter().flatten().filter_map(|option| {
+            let name = option.name.clone()?;
+            Some(option.value.as_ref().map_or(name.clone(), |value| format!("{name}:{value}")))
+        }));
+    }
+    let mut text: String = servers.iter().map(|server| format!("nameserver {server}\n")).collect();
+    if !searches.is_empty() {
+        writeln!(text, "search {}", searches.join(" ")).expect("writing to a string does not fail");
+    }
+    if !options.is_empty() {
+        writeln!(text, "options {}", options.join(" ")).expect("writing to a string does not fail");
+    }
+    text
+}

@@ -1,0 +1,265 @@
+//! From pod, image and environment to what the shim is told.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use foreshore_image::Runtime as ImageRuntime;
+use k8s_openapi::api::core::v1::{Secret, VolumeMount};
+
+use super::Start;
+use super::user::{self, UserError};
+use crate::options::RuntimeKind;
+use crate::pod::environment::expand;
+use crate::pod::fields;
+use crate::shim::{ContainerSpec, Isolation, LogLimits, MountSpec, SandboxSpec, User};
+
+/// Capabilities a container keeps if it does not say.
+const CAPABILITIES: [&str; 12] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FSETID",
+    "FOWNER",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "NET_BIND_SERVICE",
+    "SYS_CHROOT",
+    "KILL",
+    "SETFCAP",
+    "NET_RAW",
+];
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AssembleError {
+    #[error("no command specified")]
+    NoCommand,
+    #[error("`{program}` is not in the image")]
+    NoProgram { program: String },
+    #[error("`workingDir` `{0}` is not in the image")]
+    NoDirectory(String),
+    #[error(transparent)]
+    User(#[from] UserError),
+    #[error("volume mount `{0}` names a volume the pod does not have")]
+    NoVolume(String),
+    #[error("sub path `{sub_path}` of volume `{volume}` leads out of it")]
+    SubPath { volume: String, sub_path: String },
+    #[error("cannot make the sub path of volume `{volume}`")]
+    MakeSubPath {
+        volume: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("`{0}` is not the name of a capability")]
+    Capability(String),
+    #[error("cannot make the termination log")]
+    TerminationLog(#[source] std::io::Error),
+}
+
+pub(super) fn spec(
+    start: &Start,
+    image: &ImageRuntime,
+    root: &Path,
+    mut variables: BTreeMap<String, String>,
+    folder: &Path,
+) -> Result<ContainerSpec, AssembleError> {
+    let container = &start.container;
+    let arguments = arguments(start, image, &variables)?;
+    let directory = container.working_dir.clone().filter(|directory| !directory.is_empty());
+    let directory = directory.unwrap_or_else(|| image.working_dir.clone());
+    let directory = if directory.is_empty() { "/".to_owned() } else { directory };
+    let user = user::resolve(&start.pod, container, &image.user, root)?;
+    let user = may_change_user(start, user)?;
+    let options = &start.context.options;
+    let (isolation, directory) = if options.runtime == RuntimeKind::Sandbox {
+        let security = container.security_context.as_ref();
+        let sandbox = SandboxSpec {
+            image_root: root.to_path_buf(),
+            host_name: fields::host_name(&start.pod),
+            mounts: mounts(start, folder)?,
+            read_only_root: security.and_then(|security| security.read_only_root_filesystem) == Some(true),
+        };
+        (Isolation::Sandbox(sandbox), PathBuf::from(directory))
+    } else {
+        name_server(start, &mut variables);
+        let program = program(&arguments[0], &directory, root, &variables)?;
+        let place = user::locate(root, Path::new(&directory)).ok_or(AssembleError::NoDirectory(directory))?;
+        (Isolation::None { program, root: root.to_path_buf() }, place)
+    };
+    Ok(ContainerSpec {
+        arguments,
+        environment: variables.into_iter().collect(),
+        directory,
+        network: options.ground.pin().map(Path::to_path_buf),
+        isolation,
+        user,
+        capabilities: rustix::process::geteuid().is_root().then(|| capabilities(start)).transpose()?,
+        no_new_privileges: container
+            .security_context
+            .as_ref()
+            .is_some_and(|security| security.allow_privilege_escalation == Some(false)),
+        log: LogLimits::default(),
+    })
+}
+
+fn arguments(
+    start: &Start,
+    image: &ImageRuntime,
+    variables: &BTreeMap<String, String>,
+) -> Result<Vec<String>, AssembleError> {
+    let own = |words: &Option<Vec<String>>| words.clone().filter(|words| !words.is_empty());
+    let (command, args) = (own(&start.container.command), own(&start.container.args));
+    let expanded = |words: Vec<String>| words.iter().map(|word| expand(word, variables)).collect::<Vec<_>>();
+    // The image's arguments belong to the image's program.
+    let words = match (command, args) {
+        (Some(command), args) => expanded(command.into_iter().chain(args.into_iter().flatten()).collect()),
+        (None, Some(args)) => image.entrypoint.iter().cloned().chain(expanded(args)).collect(),
+        (None, None) => image.entrypoint.iter().chain(&image.cmd).cloned().collect(),
+    };
+    if words.first().is_none_or(String::is_empty) { Err(AssembleError::NoCommand) } else { Ok(words) }
+}
+
+/// A plain process sees the host's resolver file; this tells programs that
+/// ask where the cluster's name server is.
+fn name_server(start: &Start, variables: &mut BTreeMap<String, String>) {
+    let options = &start.context.options;
+    let namespace = fields::namespace(&start.pod);
+    let domain = &options.dns_domain;
+    variables.entry("FORESHORE_NAMESERVER".to_owned()).or_insert_with(|| options.dns_address.to_string());
+    variables
+        .entry("FORESHORE_SEARCH".to_owned())
+        .or_insert_with(|| format!("{namespace}.svc.{domain} svc.{domain} {domain}"));
+}
+
+/// Where a program of the image is on the host.
+fn program(
+    name: &str,
+    directory: &str,
+    root: &Path,
+    variables: &BTreeMap<String, String>,
+) -> Result<PathBuf, AssembleError> {
+    let candidates: Vec<PathBuf> = if name.starts_with('/') {
+        vec![PathBuf::from(name)]
+    } else if name.contains('/') {
+        vec![Path::new(directory).join(name)]
+    } else {
+        let folders = variables.get("PATH").map(String::as_str).unwrap_or_default();
+        folders.split(':').map(|folder| Path::new(folder).join(name)).collect()
+    };
+    let found = candidates.iter().filter_map(|path| user::locate(root, path)).find(|path| path.is_file());
+    found.ok_or_else(|| AssembleError::NoProgram { program: name.to_owned() })
+}
+
+/// Only root can run something as somebody else. A plain process runs as
+/// whoever the node is, unless the pod itself asks for somebody.
+fn may_change_user(start: &Start, user: User) -> Result<Option<User>, AssembleError> {
+    let sandbox = start.context.options.runtime == RuntimeKind::Sandbox;
+    let asked = sandbox || user::is_asked_for(&start.pod, &start.container);
+    let own = rustix::process::geteuid();
+    match (asked, own.is_root()) {
+        (true, true) => Ok(Some(user)),
+        (false, _) => Ok(None),
+        (true, false) if user.user == own.as_raw() || (sandbox && user.user == 0) => Ok(None),
+        (true, false) => Err(UserError::NotRoot { wanted: user.user, own: own.as_raw() }.into()),
+    }
+}
+
+fn capabilities(start: &Start) -> Result<Vec<String>, AssembleError> {
+    let asked = start.container.security_context.as_ref().and_then(|security| security.capabilities.as_ref());
+    let names = |list: Option<&Vec<String>>| {
+        list.into_iter().flatten().map(|name| name.strip_prefix("CAP_").unwrap_or(name).to_owned()).collect::<Vec<_>>()
+    };
+    let drop = names(asked.and_then(|asked| asked.drop.as_ref()));
+    let add = names(asked.and_then(|asked| asked.add.as_ref()));
+    for name in drop.iter().chain(&add).filter(|name| *name != "ALL") {
+        if foreshore_sys::credentials::capability(name).is_none() {
+            return Err(AssembleError::Capability(name.clone()));
+        }
+    }
+    let dropped = |name: &str| drop.iter().any(|dropped| dropped == name || dropped == "ALL");
+    let mut kept: Vec<String> =
+        CAPABILITIES.iter().filter(|name| !dropped(name)).map(|name| (*name).to_owned()).collect();
+    if add.iter().any(|name| name == "ALL") {
+        return Err(AssembleError::Capability("ALL".to_owned()));
+    }
+    kept.extend(add);
+    Ok(kept)
+}
+
+fn mounts(start: &Start, folder: &Path) -> Result<Vec<MountSpec>, AssembleError> {
+    let etc = |name: &str| MountSpec {
+        source: start.folder.etc(name),
+        target: Path::new("/etc").join(name),
+        writable: true,
+    };
+    let mut mounts = vec![etc("hosts"), etc("hostname"), etc("resolv.conf")];
+    let log = folder.join("termination-log");
+    std::fs::write(&log, "").map_err(AssembleError::TerminationLog)?;
+    // Whoever the container runs as may leave a last message.
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    std::fs::set_permissions(&log, open).map_err(AssembleError::TerminationLog)?;
+    let target = start.container.termination_message_path.as_deref().unwrap_or("/dev/termination-log");
+    mounts.push(MountSpec { source: log, target: PathBuf::from(target), writable: true });
+    for mount in start.container.volume_mounts.iter().flatten() {
+        mounts.push(volume_mount(start, mount)?);
+    }
+    // Outer mounts first, or they would hide the inner ones.
+    mounts.sort_by_key(|mount| mount.target.components().count());
+    Ok(mounts)
+}
+
+fn volume_mount(start: &Start, mount: &VolumeMount) -> Result<MountSpec, AssembleError> {
+    let volumes = fields::spec(&start.pod).volumes.iter().flatten();
+    let volume = volumes
+        .into_iter()
+        .find(|volume| volume.name == mount.name)
+        .ok_or_else(|| AssembleError::NoVolume(mount.name.clone()))?;
+    let base = match &volume.host_path {
+        Some(source) => PathBuf::from(&source.path),
+        None => start.folder.volume(&volume.name),
+    };
+    let from_objects = volume.config_map.is_some()
+        || volume.secret.is_some()
+        || volume.projected.is_some()
+        || volume.downward_api.is_some();
+    let source = match mount.sub_path.as_deref().filter(|path| !path.is_empty()) {
+        None => base,
+        Some(sub_path) => sub_folder(&volume.name, &base, sub_path)?,
+    };
+    Ok(MountSpec {
+        source,
+        target: PathBuf::from(&mount.mount_path),
+        writable: mount.read_only != Some(true) && !from_objects,
+    })
+}
+
+/// Resolves a sub path; a link planted in the volume does not lead out of it.
+fn sub_folder(volume: &str, base: &Path, sub_path: &str) -> Result<PathBuf, AssembleError> {
+    let outside = || AssembleError::SubPath { volume: volume.to_owned(), sub_path: sub_path.to_owned() };
+    if sub_path.starts_with('/') || Path::new(sub_path).components().any(|part| part.as_os_str() == "..") {
+        return Err(outside());
+    }
+    let path = base.join(sub_path);
+    let failed = |source| AssembleError::MakeSubPath { volume: volume.to_owned(), source };
+    if !path.exists() {
+        std::fs::create_dir_all(&path).map_err(failed)?;
+    }
+    let (real, base) = (path.canonicalize().map_err(failed)?, base.canonicalize().map_err(failed)?);
+    if real.starts_with(&base) { Ok(real) } else { Err(outside()) }
+}
+
+/// User and password that a `kubernetes.io/dockerconfigjson` secret has for a registry.
+pub(super) fn registry_login(secret: &Secret, registry: &str) -> Option<(String, String)> {
+    let bytes = secret.data.as_ref()?.get(".dockerconfigjson")?;
+    let config: serde_json::Value = serde_json::from_slice(&bytes.0).ok()?;
+    let logins = config.get("auths")?.as_object()?;
+    let host = |name: &str| name.trim_start_matches("https://").trim_end_matches('/').to_owned();
+    let (_, login) = logins.iter().find(|(name, _)| host(name) == registry)?;
+    let text = |field: &str| login.get(field).and_then(serde_json::Value::as_str).map(str::to_owned);
+    if let (Some(user), Some(password)) = (text("username"), text("password")) {
+        return Some((user, password));
+    }
+    let decoded = base64::engine::general_purpose::STANDARD.decode(text("auth")?).ok()?;
+    let both = String::from_utf8(decoded).ok()?;
+    both.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
+}
