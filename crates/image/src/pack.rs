@@ -473,8 +473,27 @@ fn write_item(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// Packs a small program.
+    pub(crate) fn image(store: &Store, directory: &Path) -> Image {
+        let program = directory.join("program");
+        fs::write(&program, "program").unwrap();
+        let entries = vec![Entry {
+            source: program,
+            target: "/app/web".into(),
+        }];
+        pack(
+            store,
+            &PackOptions {
+                entries,
+                ..PackOptions::default()
+            },
+        )
+        .unwrap()
+        .image
+    }
 
     struct Fixture {
         directory: tempfile::TempDir,

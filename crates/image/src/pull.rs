@@ -262,16 +262,17 @@ impl Transfer<'_> {
             }
         }
         let configuration = (
-            &manifest.config.digest,
+            manifest.config.digest.clone(),
             manifest.config.size.min(DOCUMENT_BYTES_MAX),
         );
         let layers = manifest
             .layers
             .iter()
-            .map(|layer| (&layer.digest, layer.size));
+            .map(|layer| (layer.digest.clone(), layer.size));
+        // Owned, because a future over borrowed digests cannot be sent to another thread.
         let wanted: Vec<_> = std::iter::once(configuration).chain(layers).collect();
         futures::stream::iter(wanted)
-            .map(|(digest, size)| self.blob(client, digest, size))
+            .map(|(digest, size)| async move { self.blob(client, &digest, size).await })
             .buffer_unordered(LAYERS_AT_ONCE)
             .try_collect()
             .await
@@ -297,5 +298,25 @@ impl Transfer<'_> {
             .await
             .map_err(self.client_failed())?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_send<T: Send>(_: &T) {}
+
+    #[test]
+    fn transfers_may_run_on_any_thread() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let reference: Reference = "127.0.0.1:1/web:v1".parse().unwrap();
+        let options = PullOptions::default();
+        is_send(&store.pull(&reference, &options));
+        let client = RegistryClient::new("127.0.0.1:1", options.client.clone()).unwrap();
+        let image = crate::pack::tests::image(&store, directory.path());
+        is_send(&store.push(&image, &client, "web", None));
+        is_send(&store.unpacked(&image));
     }
 }

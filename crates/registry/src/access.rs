@@ -82,10 +82,10 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(value: &str, expected: Option<Credentials>) {
+    fn check(value: &str, expected: Option<&Credentials>) {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
-        assert_eq!(Credentials::of(&headers), expected);
+        assert_eq!(Credentials::of(&headers).as_ref(), expected);
     }
 
     #[test]
@@ -94,8 +94,11 @@ mod tests {
             user: "ci".into(),
             password: "a:b".into(),
         };
-        check(&format!("basic {}", STANDARD.encode("ci:a:b")), Some(basic));
-        check("Bearer token", Some(Credentials::Bearer("token".into())));
+        check(
+            &format!("basic {}", STANDARD.encode("ci:a:b")),
+            Some(&basic),
+        );
+        check("Bearer token", Some(&Credentials::Bearer("token".into())));
         check("Basic ???", None);
         check("Negotiate abc", None);
         check("Basic", None);

@@ -42,7 +42,7 @@ impl Default for Options {
         Self {
             blob_bytes_max: 10 << 30,
             manifest_bytes_max: 4 << 20,
-            idle_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_mins(1),
             immutable_tags: Vec::new(),
         }
     }

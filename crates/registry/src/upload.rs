@@ -16,7 +16,7 @@ use crate::registry::RegistryError;
 /// Each holds an open file; far below a process's usual limit.
 const UPLOADS_MAX: usize = 400;
 /// After this long without a request an upload is given up.
-const UPLOAD_AGE_MAX: Duration = Duration::from_secs(3600);
+const UPLOAD_AGE_MAX: Duration = Duration::from_hours(1);
 
 #[derive(Debug, Default)]
 pub(crate) struct Uploads {

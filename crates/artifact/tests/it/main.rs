@@ -1,5 +1,10 @@
 //! Artifacts pushed to and fetched from a real registry over real sockets.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a fixture that cannot be set up fails the test"
+)]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -96,7 +101,7 @@ async fn an_artifact_comes_back_by_id_and_by_digest() {
     }
     assert_eq!(
         list(&fixture.client, &web()).await.unwrap(),
-        [record.id.clone()]
+        std::slice::from_ref(&record.id)
     );
     let arrival = arrivals.recv().await.unwrap();
     assert_eq!(arrival.repository, "artifacts/web");

@@ -209,8 +209,7 @@ async fn a_store_keeps_what_is_in_use_and_lets_go_of_the_rest() {
     let new = image(&store, &running.path(""), b"new");
     store.unpacked(&old).await.unwrap();
     let kept = store.unpacked(&new).await.unwrap();
-    let later =
-        std::time::SystemTime::from(foreshore_model::clock::now()) + Duration::from_secs(60);
+    let later = std::time::SystemTime::from(foreshore_model::clock::now()) + Duration::from_mins(1);
     let keep = [new.digest.clone()].into();
     let garbage = store.collect_garbage(&keep, later).unwrap();
     // Manifest, configuration and program of the old one; both share the base layer.

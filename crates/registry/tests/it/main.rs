@@ -1,5 +1,10 @@
 //! The registry over real sockets: our client, skopeo, and bad clients.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a fixture that cannot be set up fails the test"
+)]
+
 mod access;
 mod fixture;
 mod images;

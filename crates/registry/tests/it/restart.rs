@@ -123,9 +123,9 @@ async fn content_that_no_manifest_needs_is_collected() {
         client.push_content("artifacts/web", content).await.unwrap();
     }
     let kept = put(&running.registry, "one", "blue");
-    let before_all = clock::now() - std::time::Duration::from_secs(3600);
+    let before_all = clock::now() - std::time::Duration::from_hours(1);
     assert_eq!(running.registry.collect_garbage(before_all).unwrap(), 0);
-    let after_all = clock::now() + std::time::Duration::from_secs(60);
+    let after_all = clock::now() + std::time::Duration::from_mins(1);
     assert_eq!(running.registry.collect_garbage(after_all).unwrap(), 1);
     running
         .registry
