@@ -1,0 +1,165 @@
+//! What every request handler shares.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use foreshore_engine_store::{Object, Resource, Snapshot, Store};
+use jiff::Timestamp;
+use rand::RngExt;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::Catalog;
+use crate::metrics::Metrics;
+use crate::options::{Clock, Dialer, ServiceNetwork};
+use crate::pki::Pki;
+use crate::rbac::Policy;
+use crate::token::Signer;
+use crate::user::UserInfo;
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// Roles and bindings as of some revisions of their collections.
+struct CachedPolicy {
+    versions: [u64; 4],
+    policy: Arc<Policy>,
+}
+
+pub(crate) struct Core {
+    pub(crate) store: Store,
+    pub(crate) catalog: Catalog,
+    pub(crate) pki: Pki,
+    pub(crate) signer: Signer,
+    pub(crate) clock: Clock,
+    pub(crate) network: ServiceNetwork,
+    pub(crate) dialer: Arc<dyn Dialer>,
+    pub(crate) tokens: HashMap<[u8; 32], UserInfo>,
+    pub(crate) metrics: Metrics,
+    /// Held while a Service is given addresses and ports, until it is stored.
+    pub(crate) services: tokio::sync::Mutex<()>,
+    /// Ends all watches and log streams.
+    pub(crate) closing: CancellationToken,
+    policy: Mutex<Option<CachedPolicy>>,
+}
+
+pub(crate) struct Parts {
+    pub(crate) store: Store,
+    pub(crate) pki: Pki,
+    pub(crate) signer: Signer,
+    pub(crate) clock: Clock,
+    pub(crate) network: ServiceNetwork,
+    pub(crate) dialer: Arc<dyn Dialer>,
+    pub(crate) tokens: HashMap<[u8; 32], UserInfo>,
+}
+
+impl Core {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts {
+            store,
+            pki,
+            signer,
+            clock,
+            network,
+            dialer,
+            tokens,
+        } = parts;
+        Self {
+            store,
+            catalog: Catalog::builtin(),
+            pki,
+            signer,
+            clock,
+            network,
+            dialer,
+            tokens,
+            metrics: Metrics::default(),
+            services: tokio::sync::Mutex::new(()),
+            closing: CancellationToken::new(),
+            policy: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The stored roles and bindings, read again only when one has changed.
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        let snapshot = self.store.snapshot();
+        let collections = [
+            "roles",
+            "clusterroles",
+            "rolebindings",
+            "clusterrolebindings",
+        ]
+        .map(|plural| Resource::new(format!("{plural}.{RBAC}")));
+        let versions = collections.each_ref().map(|rows| snapshot.changed_at(rows));
+        let mut cached = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cached) = cached.as_ref().filter(|cached| cached.versions == versions) {
+            return Arc::clone(&cached.policy);
+        }
+        let [roles, cluster_roles, bindings, cluster_bindings] =
+            collections.each_ref().map(|rows| bytes_of(&snapshot, rows));
+        let policy = Arc::new(Policy::new(
+            roles,
+            cluster_roles,
+            bindings,
+            cluster_bindings,
+        ));
+        *cached = Some(CachedPolicy {
+            versions,
+            policy: Arc::clone(&policy),
+        });
+        policy
+    }
+
+    /// An object the server itself looks at.
+    pub(crate) fn peek(
+        &self,
+        group: &str,
+        plural: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Arc<Object>> {
+        self.store
+            .get(&self.catalog.known(group, plural).key(namespace, name))
+    }
+}
+
+fn bytes_of<'a>(
+    snapshot: &'a Snapshot,
+    rows: &Resource,
+) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    snapshot
+        .list(rows, None, None)
+        .map(|object| &object.bytes[..])
+}
+
+/// A random identifier in the form of a version 4 UUID.
+pub(crate) fn new_uid() -> String {
+    let mut bytes: [u8; 16] = rand::rng().random();
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let text = hex::encode(bytes);
+    format!(
+        "{}-{}-{}-{}-{}",
+        &text[..8],
+        &text[8..12],
+        &text[12..16],
+        &text[16..20],
+        &text[20..]
+    )
+}
+
+/// Letters that spell no words, as the real server picks them.
+const SUFFIX_LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+const SUFFIX_LEN: usize = 5;
+const NAME_MAX: usize = 63;
+
+/// A name made from a prefix.
+pub(crate) fn generated_name(prefix: &str) -> String {
+    let mut random = rand::rng();
+    let letters = (0..SUFFIX_LEN)
+        .map(|_| char::from(SUFFIX_LETTERS[random.random_range(0..SUFFIX_LETTERS.len())]));
+    let kept = prefix.chars().take(NAME_MAX - SUFFIX_LEN);
+    kept.chain(letters).collect()
+}

@@ -1,0 +1,414 @@
+//! What is special about single kinds when they are written. Everything not
+//! mentioned here is the same for all.
+
+mod namespace;
+mod pod;
+mod pod_spec;
+mod service;
+mod workload;
+
+use foreshore_engine_merge::FieldSet;
+use serde_json::{Map, Value};
+
+use crate::call::Call;
+use crate::catalog::Entry;
+use crate::core::Core;
+use crate::names;
+use crate::object;
+use crate::status::{Answer, Cause, Failure};
+
+pub(crate) use namespace::is_protected as is_protected_namespace;
+pub(crate) use pod::grace_of;
+
+/// Kinds whose `generation` rises with their wishes.
+const GENERATION: &[&str] = &[
+    "deployments.apps",
+    "replicasets.apps",
+    "statefulsets.apps",
+    "daemonsets.apps",
+    "jobs.batch",
+    "cronjobs.batch",
+    "ingresses.networking.k8s.io",
+    "ingressclasses.networking.k8s.io",
+    "networkpolicies.networking.k8s.io",
+    "poddisruptionbudgets.policy",
+    "endpointslices.discovery.k8s.io",
+    "pods",
+];
+
+/// Kinds a PUT may create.
+const CREATE_ON_UPDATE: &[&str] = &[
+    "events",
+    "leases.coordination.k8s.io",
+    "endpoints",
+    "services",
+    "roles.rbac.authorization.k8s.io",
+    "rolebindings.rbac.authorization.k8s.io",
+    "clusterroles.rbac.authorization.k8s.io",
+    "clusterrolebindings.rbac.authorization.k8s.io",
+];
+
+/// Kinds that cannot be replaced without naming the version to be replaced.
+const CONDITIONAL_UPDATE: &[&str] = &["leases.coordination.k8s.io"];
+
+/// Kinds whose DELETE answers with the object instead of a Status.
+const RETURNS_DELETED: &[&str] = &[
+    "pods",
+    "serviceaccounts",
+    "persistentvolumeclaims",
+    "services",
+];
+
+pub(crate) fn creates_on_update(entry: &Entry) -> bool {
+    CREATE_ON_UPDATE.contains(&entry.rows.as_str())
+}
+
+pub(crate) fn needs_version(entry: &Entry) -> bool {
+    CONDITIONAL_UPDATE.contains(&entry.rows.as_str())
+}
+
+pub(crate) fn returns_deleted(entry: &Entry) -> bool {
+    RETURNS_DELETED.contains(&entry.rows.as_str())
+}
+
+fn has_status(entry: &Entry) -> bool {
+    entry.resource.subresource("status").is_some()
+}
+
+/// Fields a request to this (sub)resource does not write.
+pub(crate) fn reset_fields(entry: &Entry, subresource: &str) -> FieldSet {
+    match subresource {
+        "" | "scale" if has_status(entry) => FieldSet::of_fields(&[&["status"]]),
+        "status" if entry.is("apps", "deployments") => {
+            FieldSet::of_fields(&[&["spec"], &["metadata", "labels"]])
+        }
+        "status" if entry.is("", "pods") => FieldSet::of_fields(&[
+            &["spec"],
+            &["metadata", "deletionTimestamp"],
+            &["metadata", "ownerReferences"],
+        ]),
+        "status" => FieldSet::of_fields(&[&["spec"]]),
+        _ => FieldSet::default(),
+    }
+}
+
+/// Brings a new object into its first state.
+pub(crate) fn prepare_create(core: &Core, call: &Call, value: &mut Value) -> Answer<()> {
+    let entry = &call.entry;
+    if has_status(entry) && !entry.is("", "nodes") {
+        object::map_mut(value, "status").clear();
+    }
+    if GENERATION.contains(&entry.rows.as_str()) {
+        object::metadata_mut(value).insert("generation".into(), 1.into());
+    }
+    match entry.rows.as_str() {
+        "pods" => pod::prepare_create(core, call, value),
+        "namespaces" => {
+            namespace::prepare_create(value);
+            Ok(())
+        }
+        "services" => service::prepare_create(core, entry, value),
+        _ => Ok(()),
+    }
+}
+
+/// Brings a changed object into shape: what this endpoint does not write stays as it was.
+pub(crate) fn prepare_update(
+    core: &Core,
+    call: &Call,
+    value: &mut Value,
+    old: &Value,
+) -> Answer<()> {
+    let entry = &call.entry;
+    match call.path.subresource.as_str() {
+        "status" => keep_all_but_status(entry, value, old),
+        "finalize" => namespace::prepare_finalize(value, old),
+        _ => {
+            if has_status(entry) {
+                keep(value, old, "status");
+            }
+            match entry.rows.as_str() {
+                "namespaces" => namespace::prepare_update(value, old),
+                "services" => service::prepare_update(core, entry, value, old)?,
+                "pods" => pod::prepare_update(value, old),
+                _ => {}
+            }
+        }
+    }
+    if GENERATION.contains(&entry.rows.as_str()) {
+        raise_generation(entry, value, old);
+    }
+    Ok(())
+}
+
+/// Takes a member from the old object, or its absence.
+fn keep(value: &mut Value, old: &Value, field: &str) {
+    if let Some(map) = value.as_object_mut() {
+        object::set(map, field, old.get(field).cloned());
+    }
+}
+
+fn keep_metadata(value: &mut Value, old: &Value, field: &str) {
+    let before = old
+        .get("metadata")
+        .and_then(|metadata| metadata.get(field))
+        .cloned();
+    object::set(object::metadata_mut(value), field, before);
+}
+
+fn keep_all_but_status(entry: &Entry, value: &mut Value, old: &Value) {
+    let status = value.get("status").cloned();
+    let metadata = value.get("metadata").cloned();
+    let mut kept = old.as_object().cloned().unwrap_or_else(Map::new);
+    object::set(&mut kept, "status", status);
+    object::set(&mut kept, "metadata", metadata);
+    *value = Value::Object(kept);
+    match entry.rows.as_str() {
+        "deployments.apps" => keep_metadata(value, old, "labels"),
+        "pods" => keep_metadata(value, old, "ownerReferences"),
+        _ => {}
+    }
+}
+
+fn raise_generation(entry: &Entry, value: &mut Value, old: &Value) {
+    let differs = |pointer: &str| value.pointer(pointer) != old.pointer(pointer);
+    let changed = match entry.rows.as_str() {
+        "endpointslices.discovery.k8s.io" => ["/endpoints", "/ports", "/addressType"]
+            .into_iter()
+            .any(differs),
+        "deployments.apps" if call_writes_main(value, old) => {
+            differs("/spec") || differs("/metadata/annotations")
+        }
+        _ => differs("/spec"),
+    };
+    let before = old
+        .pointer("/metadata/generation")
+        .and_then(Value::as_i64)
+        .unwrap_or(0);
+    let generation = if changed { before + 1 } else { before };
+    object::metadata_mut(value).insert("generation".into(), generation.into());
+}
+
+/// A status write may change annotations without being a new wish.
+fn call_writes_main(value: &Value, old: &Value) -> bool {
+    value.get("status") == old.get("status")
+}
+
+/// What is wrong with a new object beyond its schema.
+pub(crate) fn validate_create(entry: &Entry, value: &Value) -> Vec<Cause> {
+    let mut causes = validate_metadata(entry, value);
+    causes.extend(validate_kind(entry, value));
+    causes
+}
+
+fn validate_kind(entry: &Entry, value: &Value) -> Vec<Cause> {
+    match entry.rows.as_str() {
+        "pods" => pod_spec::validate(&value["spec"], "spec", pod_spec::Use::Pod),
+        "deployments.apps" | "replicasets.apps" => workload::validate(value),
+        "services" => service::validate(value),
+        "configmaps" | "secrets" => validate_keys(value),
+        _ => vec![],
+    }
+}
+
+/// What is wrong with a changed object beyond its schema.
+pub(crate) fn validate_update(entry: &Entry, value: &Value, old: &Value) -> Vec<Cause> {
+    let mut causes = validate_metadata(entry, value);
+    if object::is_deleting(old) {
+        let before = object::finalizers(old);
+        let added: Vec<&str> = object::finalizers(value)
+            .into_iter()
+            .filter(|finalizer| !before.contains(finalizer))
+            .collect();
+        if !added.is_empty() {
+            let why = format!(
+                "no new finalizers can be added if the object is being deleted, found new \
+                 finalizers {added:?}"
+            );
+            causes.push(Cause::forbidden("metadata.finalizers", &why));
+        }
+    }
+    causes.extend(validate_kind(entry, value));
+    causes.extend(match entry.rows.as_str() {
+        "pods" => pod::validate_update(value, old),
+        "deployments.apps" | "replicasets.apps" => workload::validate_update(value, old),
+        "services" => service::validate_update(value, old),
+        "configmaps" | "secrets" => validate_immutable(value, old),
+        "roles.rbac.authorization.k8s.io" => vec![],
+        "rolebindings.rbac.authorization.k8s.io"
+        | "clusterrolebindings.rbac.authorization.k8s.io" => {
+            unchanged(value, old, "roleRef", "cannot change roleRef")
+        }
+        _ => vec![],
+    });
+    causes
+}
+
+fn unchanged(value: &Value, old: &Value, field: &str, why: &str) -> Vec<Cause> {
+    let pointer = format!("/{}", field.replace('.', "/"));
+    let (now, before) = (value.pointer(&pointer), old.pointer(&pointer));
+    if now == before {
+        return vec![];
+    }
+    vec![Cause::invalid(field, now.unwrap_or(&Value::Null), why)]
+}
+
+fn validate_immutable(value: &Value, old: &Value) -> Vec<Cause> {
+    if old.get("immutable") != Some(&Value::Bool(true)) {
+        return match (value.get("type"), old.get("type")) {
+            (now, before) if now != before => unchanged(value, old, "type", "field is immutable"),
+            _ => vec![],
+        };
+    }
+    ["data", "binaryData", "stringData", "immutable"]
+        .into_iter()
+        .filter(|field| value.get(field) != old.get(field))
+        .map(|field| Cause::forbidden(field, "field is immutable when `immutable` is set"))
+        .collect()
+}
+
+fn validate_keys(value: &Value) -> Vec<Cause> {
+    let mut causes = vec![];
+    for field in ["data", "binaryData"] {
+        let Some(entries) = value.get(field).and_then(Value::as_object) else {
+            continue;
+        };
+        for key in entries.keys() {
+            let fine = !key.is_empty()
+                && key.len() <= 253
+                && !matches!(key.as_str(), "." | "..")
+                && key
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+            if !fine {
+                causes.push(Cause::invalid(
+                    format!("{field}[{key}]"),
+                    &key.as_str().into(),
+                    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' \
+                     (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation \
+                     is '[-._a-zA-Z0-9]+')",
+                ));
+            }
+        }
+    }
+    causes
+}
+
+/// Which texts may name an object of this kind.
+fn check_name(entry: &Entry, name: &str) -> Option<String> {
+    match (
+        entry.resource.group.as_str(),
+        entry.resource.plural.as_str(),
+    ) {
+        ("", "namespaces") => names::label(name),
+        ("", "services") => names::service(name),
+        ("rbac.authorization.k8s.io", _) => names::path_segment(name),
+        _ => names::subdomain(name),
+    }
+}
+
+fn validate_metadata(entry: &Entry, value: &Value) -> Vec<Cause> {
+    let mut causes = vec![];
+    let name = object::name(value);
+    if name.is_empty() {
+        causes.push(Cause::required(
+            "metadata.name",
+            "name or generateName is required",
+        ));
+    } else if let Some(why) = check_name(entry, name) {
+        causes.push(Cause::invalid("metadata.name", &name.into(), &why));
+    }
+    let members = |pointer| {
+        value
+            .pointer(pointer)
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+    };
+    for (key, label) in members("/metadata/labels") {
+        if let Some(why) = names::qualified_name(key) {
+            causes.push(Cause::invalid(
+                "metadata.labels",
+                &key.as_str().into(),
+                &why,
+            ));
+        }
+        if let Some(why) = names::label_value(label.as_str().unwrap_or_default()) {
+            causes.push(Cause::invalid("metadata.labels", label, &why));
+        }
+    }
+    let mut annotation_bytes = 0;
+    for (key, annotation) in members("/metadata/annotations") {
+        annotation_bytes += key.len() + annotation.as_str().unwrap_or_default().len();
+        if let Some(why) = names::qualified_name(&key.to_ascii_lowercase()) {
+            causes.push(Cause::invalid(
+                "metadata.annotations",
+                &key.as_str().into(),
+                &why,
+            ));
+        }
+    }
+    if annotation_bytes > ANNOTATIONS_MAX {
+        causes.push(Cause {
+            reason: "FieldValueTooLong",
+            field: "metadata.annotations".into(),
+            message: format!("Too long: may not be more than {ANNOTATIONS_MAX} bytes"),
+        });
+    }
+    for finalizer in object::finalizers(value) {
+        if let Some(why) = names::qualified_name(finalizer) {
+            causes.push(Cause::invalid(
+                "metadata.finalizers",
+                &finalizer.into(),
+                &why,
+            ));
+        }
+    }
+    causes.extend(validate_owners(value));
+    causes
+}
+
+/// Bytes all annotations of one object may have together.
+const ANNOTATIONS_MAX: usize = 256 << 10;
+
+fn validate_owners(value: &Value) -> Vec<Cause> {
+    let owners = value
+        .pointer("/metadata/ownerReferences")
+        .and_then(Value::as_array);
+    let mut causes = vec![];
+    let mut controllers = 0;
+    for (index, owner) in owners.into_iter().flatten().enumerate() {
+        for field in ["apiVersion", "kind", "name", "uid"] {
+            if owner
+                .get(field)
+                .and_then(Value::as_str)
+                .is_none_or(str::is_empty)
+            {
+                let path = format!("metadata.ownerReferences[{index}].{field}");
+                causes.push(Cause::required(path, "must not be empty"));
+            }
+        }
+        controllers += usize::from(owner.get("controller") == Some(&Value::Bool(true)));
+    }
+    if controllers > 1 {
+        causes.push(Cause::invalid(
+            "metadata.ownerReferences",
+            &Value::from(controllers),
+            "Only one reference can have Controller set to true",
+        ));
+    }
+    causes
+}
+
+/// Refuses a namespace that cannot take new objects.
+pub(crate) fn check_namespace(core: &Core, call: &Call, name: &str) -> Answer<()> {
+    let namespace = call.path.namespace.as_str();
+    let namespaces = core.catalog.known("", "namespaces");
+    let Some(stored) = core.store.get(&namespaces.key("", namespace)) else {
+        return Err(Failure::not_found(namespaces.named(), namespace));
+    };
+    if object::is_deleting(&object::decode(&stored)?) {
+        return Err(Failure::terminating(call.entry.named(), name, namespace));
+    }
+    Ok(())
+}

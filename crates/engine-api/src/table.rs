@@ -1,0 +1,45 @@
+//! Tables: the server-side columns kubectl prints.
+
+use foreshore_engine_schema::table as columns;
+use serde_json::{Value, json};
+
+use crate::call::Call;
+use crate::reply::metadata_only;
+
+/// One row; the object comes with it as the request asks.
+pub(crate) fn row(call: &Call, object: &Value) -> Value {
+    let cells = columns::row(call.entry.resource, object, call.now);
+    let object = match call.query.get("includeObject") {
+        Some("None") => Value::Null,
+        Some("Object") => object.clone(),
+        _ => metadata_only(json!({"metadata": object["metadata"]}), "v1"),
+    };
+    json!({"cells": cells, "object": object})
+}
+
+/// Rows under their heading; `headed` is false for all but the first event of a watch.
+pub(crate) fn table(
+    call: &Call,
+    version: &str,
+    rows: Vec<Value>,
+    metadata: Value,
+    headed: bool,
+) -> Value {
+    let definitions: Vec<Value> = if headed {
+        columns::columns(call.entry.resource)
+            .iter()
+            .map(|column| {
+                json!({
+                    "name": column.name, "type": column.kind, "format": column.format,
+                    "description": "", "priority": column.priority,
+                })
+            })
+            .collect()
+    } else {
+        vec![]
+    };
+    json!({
+        "kind": "Table", "apiVersion": format!("meta.k8s.io/{version}"),
+        "metadata": metadata, "columnDefinitions": definitions, "rows": rows,
+    })
+}

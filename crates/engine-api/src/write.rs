@@ -1,0 +1,88 @@
+//! Everything that changes an object goes through here: create, update, delete.
+
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod patch;
+pub(crate) mod update;
+
+use foreshore_engine_merge::{Manager, UpdateRequest};
+use foreshore_engine_schema::{check_required, conform, defaults};
+use serde_json::Value;
+
+use crate::call::Call;
+use crate::catalog::Entry;
+use crate::status::{Answer, Cause, Failure};
+use crate::strategy;
+
+/// Brings a value into the form in which the real server would hold it.
+pub(crate) fn normalize(entry: &Entry, value: &mut Value) {
+    conform(entry.type_ref(), value);
+    defaults::apply_defaults(entry.resource, value);
+}
+
+/// What the schema says against a finished object.
+pub(crate) fn schema_causes(entry: &Entry, value: &Value) -> Vec<Cause> {
+    check_required(entry.type_ref(), value)
+        .into_iter()
+        .map(|violation| Cause {
+            reason: violation.reason.as_str(),
+            field: violation.path,
+            message: violation.message,
+        })
+        .collect()
+}
+
+/// Refuses when anything is wrong; a field is blamed once.
+pub(crate) fn refuse_invalid(entry: &Entry, value: &Value, causes: Vec<Cause>) -> Answer<()> {
+    let mut distinct: Vec<Cause> = Vec::with_capacity(causes.len());
+    for cause in causes {
+        let known = |other: &Cause| other.field == cause.field && other.reason == cause.reason;
+        if !distinct.iter().any(known) {
+            distinct.push(cause);
+        }
+    }
+    if distinct.is_empty() {
+        return Ok(());
+    }
+    Err(entry.invalid(crate::object::name(value), distinct))
+}
+
+/// Who writes, as field ownership records it.
+pub(crate) fn manager(call: &Call) -> Answer<Manager> {
+    Ok(Manager {
+        name: call.manager()?,
+        api_version: call.entry.api_version.clone(),
+        subresource: call.path.subresource.clone(),
+    })
+}
+
+/// Records who owns which field after a write that is not an apply.
+pub(crate) fn record_owners(call: &Call, live: Option<&Value>, new: &Value) -> Answer<Value> {
+    let manager = manager(call)?;
+    let reset = strategy::reset_fields(&call.entry, &call.path.subresource);
+    Ok(foreshore_engine_merge::update(UpdateRequest {
+        type_ref: call.entry.type_ref(),
+        live,
+        new,
+        manager: &manager,
+        now: call.now,
+        reset: &reset,
+    }))
+}
+
+/// The refusal for a failed commit.
+pub(crate) fn commit_failure(
+    call: &Call,
+    name: &str,
+    error: &foreshore_engine_store::CommitError,
+) -> Failure {
+    use foreshore_engine_store::CommitError;
+    let named = call.entry.named();
+    match error {
+        CommitError::Exists { .. } => Failure::already_exists(named, name),
+        CommitError::Missing { .. } => Failure::not_found(named, name),
+        CommitError::Changed { .. } => Failure::modified(named, name),
+        CommitError::Write(cause) => Failure::internal(format!("{error}: {cause}")),
+        CommitError::Closed => Failure::unavailable("the server is shutting down"),
+    }
+}
