@@ -43,9 +43,13 @@ pub enum ApplyError {
     /// 409 with one cause per field.
     #[error("{0}")]
     Conflicts(Conflicts),
-    /// The configuration does not fit the type.
-    #[error("failed to create typed patch object: {}", join(.0))]
-    Undeclared(Vec<Undeclared>),
+    /// The configuration does not fit the type; the real server answers 500.
+    #[error("failed to create typed patch object ({object}): {}", first(.problems))]
+    Undeclared {
+        /// `namespace/name; group/version, Kind=kind`.
+        object: String,
+        problems: Vec<Undeclared>,
+    },
     /// 400.
     #[error("metadata.managedFields must be nil")]
     ManagedFieldsInConfig,
@@ -53,12 +57,28 @@ pub enum ApplyError {
     LiveManagedFields,
 }
 
-fn join(problems: &[Undeclared]) -> String {
+/// The real server stops at the first problem it meets.
+fn first(problems: &[Undeclared]) -> String {
     problems
-        .iter()
+        .first()
         .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+        .unwrap_or_default()
+}
+
+fn describe(config: &Value) -> String {
+    let word = |pointer| {
+        config
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    format!(
+        "{}/{}; {}, Kind={}",
+        word("/metadata/namespace"),
+        word("/metadata/name"),
+        word("/apiVersion"),
+        word("/kind")
+    )
 }
 
 /// A field that another manager wants differently.
@@ -113,7 +133,10 @@ pub fn apply(request: ApplyRequest<'_>) -> Result<Value, ApplyError> {
     }
     let problems = problems(request.type_ref, request.config);
     if !problems.is_empty() {
-        return Err(ApplyError::Undeclared(problems));
+        return Err(ApplyError::Undeclared {
+            object: describe(request.config),
+            problems,
+        });
     }
     let result = apply_once(request).map(|applied| applied.object);
     // kubectl's own client-side apply may be taken over without asking.

@@ -26,49 +26,49 @@ mod tests {
     use serde_json::json;
 
     #[track_caller]
-    fn check(target: Value, patch: Value, expected: Value) {
-        assert_eq!(merge_patch(&target, &patch), expected);
+    fn check(target: &Value, patch: &Value, expected: &Value) {
+        assert_eq!(&merge_patch(target, patch), expected);
     }
 
     #[test]
     fn examples_of_the_rfc_hold() {
-        check(json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"}));
+        check(&json!({"a": "b"}), &json!({"a": "c"}), &json!({"a": "c"}));
         check(
-            json!({"a": "b"}),
-            json!({"b": "c"}),
-            json!({"a": "b", "b": "c"}),
+            &json!({"a": "b"}),
+            &json!({"b": "c"}),
+            &json!({"a": "b", "b": "c"}),
         );
         check(
-            json!({"a": "b", "b": "c"}),
-            json!({"a": null}),
-            json!({"b": "c"}),
+            &json!({"a": "b", "b": "c"}),
+            &json!({"a": null}),
+            &json!({"b": "c"}),
         );
-        check(json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"}));
+        check(&json!({"a": ["b"]}), &json!({"a": "c"}), &json!({"a": "c"}));
         check(
-            json!({"a": {"b": "c"}}),
-            json!({"a": {"b": "d", "c": null}}),
-            json!({"a": {"b": "d"}}),
-        );
-        check(
-            json!({"a": [{"b": "c"}]}),
-            json!({"a": [1]}),
-            json!({"a": [1]}),
-        );
-        check(json!(["a", "b"]), json!(["c", "d"]), json!(["c", "d"]));
-        check(
-            json!({"e": null}),
-            json!({"a": 1}),
-            json!({"e": null, "a": 1}),
+            &json!({"a": {"b": "c"}}),
+            &json!({"a": {"b": "d", "c": null}}),
+            &json!({"a": {"b": "d"}}),
         );
         check(
-            json!([1, 2]),
-            json!({"a": "b", "c": null}),
-            json!({"a": "b"}),
+            &json!({"a": [{"b": "c"}]}),
+            &json!({"a": [1]}),
+            &json!({"a": [1]}),
+        );
+        check(&json!(["a", "b"]), &json!(["c", "d"]), &json!(["c", "d"]));
+        check(
+            &json!({"e": null}),
+            &json!({"a": 1}),
+            &json!({"e": null, "a": 1}),
         );
         check(
-            json!({}),
-            json!({"a": {"bb": {"ccc": null}}}),
-            json!({"a": {"bb": {}}}),
+            &json!([1, 2]),
+            &json!({"a": "b", "c": null}),
+            &json!({"a": "b"}),
+        );
+        check(
+            &json!({}),
+            &json!({"a": {"bb": {"ccc": null}}}),
+            &json!({"a": {"bb": {}}}),
         );
     }
 

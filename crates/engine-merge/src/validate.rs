@@ -53,8 +53,9 @@ fn walk(
         return;
     }
     match view.node(Some(value)) {
-        Node::Leaf if value.is_object() || value.is_array() => {
-            problem(path, format!("expected scalar, got {value}"));
+        Node::Leaf if view.misfit(value).is_some() => {
+            let expected = view.misfit(value).unwrap_or_default();
+            problem(path, format!("expected {expected}, got {}", kind_of(value)));
         }
         Node::Leaf => {}
         Node::Map { .. } if !value.is_object() => {
@@ -122,4 +123,16 @@ fn problem_at(found: &mut Vec<Undeclared>, path: &[PathElement], index: usize, k
         path: Path(path.to_vec()).to_string(),
         message,
     });
+}
+
+/// A value's type, as messages name it.
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "list",
+        Value::Object(_) => "map",
+    }
 }

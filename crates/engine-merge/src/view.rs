@@ -38,6 +38,30 @@ impl<'a> TypeView<'a> {
         }
     }
 
+    /// What a leaf of this type expects, if `value` is something else.
+    pub(crate) fn misfit(self, value: &Value) -> Option<&'static str> {
+        let Self::Typed(type_ref) = self else {
+            return None;
+        };
+        let Shape::Scalar(scalar) = type_ref.shape() else {
+            return None;
+        };
+        let (expected, fits) = match scalar {
+            Scalar::String | Scalar::Bytes | Scalar::Time | Scalar::MicroTime => {
+                ("string", value.is_string())
+            }
+            Scalar::Bool => ("boolean", value.is_boolean()),
+            Scalar::Int32 | Scalar::Int64 | Scalar::Number => {
+                ("numeric (int or float)", value.is_number())
+            }
+            Scalar::IntOrString | Scalar::Quantity => {
+                ("scalar", value.is_string() || value.is_number())
+            }
+            Scalar::Any => return None,
+        };
+        (!fits).then_some(expected)
+    }
+
     /// Whether `name` is a declared field (not merely a key of a map).
     pub(crate) fn declares(self, name: &str) -> bool {
         matches!(self, Self::Typed(type_ref) if type_ref.field(name).is_some())

@@ -215,7 +215,8 @@ fn resource(
     })
 }
 
-/// Takes the defaults of list keys over from the element's fields.
+/// Takes the defaults of list keys over from the element's fields; a field that
+/// is always written stands for its zero value.
 fn fill_key_defaults(types: &mut Types) {
     for index in 0..types.types.len() {
         let Type::List(ListType {
@@ -228,13 +229,23 @@ fn fill_key_defaults(types: &mut Types) {
         let Type::Struct(definition) = &types.types[element.0 as usize] else {
             continue;
         };
+        let default = |name: &str| {
+            let field = definition.field(name)?;
+            field
+                .default
+                .clone()
+                .or_else(|| match &types.types[field.type_id.0 as usize] {
+                    _ if field.presence != Presence::Always => None,
+                    Type::Scalar(Scalar::String) => Some(Value::from("")),
+                    Type::Scalar(Scalar::Int32 | Scalar::Int64) => Some(Value::from(0)),
+                    _ => None,
+                })
+        };
         let filled = keys
             .iter()
             .map(|key| ListKey {
                 name: key.name.clone(),
-                default: definition
-                    .field(&key.name)
-                    .and_then(|field| field.default.clone()),
+                default: default(&key.name),
             })
             .collect();
         let element = *element;
