@@ -4,7 +4,11 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::{repository, shell, test_run::Built, tools::Cache};
+use crate::{
+    repository, shell,
+    test_run::Built,
+    tools::{self, Cache},
+};
 
 /// Whether files are written or only compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +50,7 @@ fn fetch_and_generate(
     let mut generator = Command::new(built.program("generate-schema")?);
     generator
         .arg(documents)
-        .arg(cache.go_modules())
+        .arg(tools::go_sources(cache)?)
         .arg(repository::root().join("crates/engine-schema/data"));
     if purpose == Purpose::Compare {
         generator.arg("--check");

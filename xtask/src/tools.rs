@@ -50,8 +50,8 @@ impl Cache {
         self.folder.join("tools/bin")
     }
 
-    /// Where Go keeps modules, for generators that read them.
-    pub(crate) fn go_modules(&self) -> PathBuf {
+    /// Where Go keeps modules.
+    fn go_modules(&self) -> PathBuf {
         variable("GOMODCACHE").map_or_else(|| self.folder.join("gomodcache"), PathBuf::from)
     }
 
@@ -74,6 +74,11 @@ pub(crate) fn oracle(cache: &Cache) -> Result<()> {
     go::MODULES
         .iter()
         .try_for_each(|module| go::build(cache, module))
+}
+
+/// Folder of the sources of the Kubernetes API types, for generators.
+pub(crate) fn go_sources(cache: &Cache) -> Result<PathBuf> {
+    go::sources(cache)
 }
 
 /// Points `link` at `target`, replacing what was there in one step.

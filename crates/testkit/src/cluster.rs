@@ -8,6 +8,7 @@ mod engine;
 mod forward;
 mod kubeconfig;
 mod leftovers;
+mod nodes;
 mod pki;
 mod real;
 mod shared;
@@ -17,13 +18,14 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use foreshore_sys::Ground;
 use kube::Client;
 
 pub use kubeconfig::{client, install_crypto};
+pub use nodes::{NodeOptions, Runtime};
 
-use crate::TempDir;
+use crate::{TempDir, process::Process};
 
 /// Which implementation of the Kubernetes API answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,16 +55,17 @@ pub struct Options {
     /// Where data is kept; a temporary folder if not given.
     pub data: Option<PathBuf>,
     /// Nodes whose pods are only pretended.
-    pub simulated_nodes: usize,
+    pub simulated_nodes: u8,
     /// `--v` of the Go programs.
     pub verbosity: u8,
 }
 
 /// A running cluster; dropping it stops everything.
 ///
-/// Fields are dropped in this order: programs first, then what they stand on.
+/// Fields are dropped in this order: nodes first, then what they stand on.
 #[derive(Debug)]
 pub struct Cluster {
+    nodes: Vec<Process>,
     kind: Kind,
     kubeconfig: PathBuf,
     node_kubeconfig: PathBuf,
@@ -82,24 +85,80 @@ impl Cluster {
     pub async fn real(options: Options) -> Result<Self> {
         install_crypto();
         let control_plane = real::ControlPlane::start(&options).await?;
-        Ok(Self {
+        let cluster = Self {
+            nodes: Vec::new(),
             kind: Kind::Real,
             kubeconfig: control_plane.kubeconfig.clone(),
             node_kubeconfig: control_plane.node_kubeconfig.clone(),
             backing: Backing::Real(control_plane),
-        })
+        };
+        cluster.with_simulated(options.simulated_nodes).await
     }
 
     /// Starts an embedded engine of its own and waits until it is ready.
     pub async fn engine(options: Options) -> Result<Self> {
         install_crypto();
         let engine = engine::Engine::start(&options).await?;
-        Ok(Self {
+        let cluster = Self {
+            nodes: Vec::new(),
             kind: Kind::Engine,
             kubeconfig: engine.kubeconfig.clone(),
             node_kubeconfig: engine.kubeconfig.clone(),
             backing: Backing::Engine(engine),
-        })
+        };
+        cluster.with_simulated(options.simulated_nodes).await
+    }
+
+    async fn with_simulated(mut self, count: u8) -> Result<Self> {
+        if count > 0 {
+            let node = NodeOptions {
+                count,
+                ..NodeOptions::new("simulated", Runtime::Simulated)
+            };
+            self.add_node(node).await?;
+        }
+        Ok(self)
+    }
+
+    /// Adds a node to a cluster of one's own and waits until it is ready.
+    pub async fn add_node(&mut self, options: NodeOptions) -> Result<()> {
+        let (folder, ground) = match &self.backing {
+            Backing::Real(control_plane) => (control_plane.folder(), control_plane.ground()),
+            Backing::Engine(engine) => (engine.folder(), engine.ground()),
+            Backing::Shared => bail!("a shared cluster's nodes belong to the run that started it"),
+        };
+        let client = self.client().await?;
+        let agent = nodes::start(&options, folder, &self.kubeconfig, ground, client).await?;
+        self.nodes.push(agent);
+        Ok(())
+    }
+
+    /// The agents of the added nodes, in the order they were added.
+    pub fn nodes(&mut self) -> &mut [Process] {
+        &mut self.nodes
+    }
+
+    /// A program of the control plane: `etcd`, `kube-apiserver`, … or, on the
+    /// engine, `foreshore`.
+    pub fn program(&mut self, name: &str) -> Result<&mut Process> {
+        match &mut self.backing {
+            Backing::Real(control_plane) => control_plane.program(name),
+            Backing::Engine(engine) if name == "foreshore" => Ok(engine.program()),
+            Backing::Engine(_) => {
+                bail!("the engine is one program, `foreshore`; there is no `{name}`")
+            }
+            Backing::Shared => {
+                bail!("a shared cluster's programs belong to the run that started it")
+            }
+        }
+    }
+
+    /// Starts the engine again on its data, after it was stopped or killed.
+    pub async fn restart(&mut self) -> Result<()> {
+        match &mut self.backing {
+            Backing::Engine(engine) => engine.restart().await,
+            _ => bail!("only an engine of one's own can be started again"),
+        }
     }
 
     /// Starts a cluster of the given kind.
@@ -124,6 +183,7 @@ impl Cluster {
     fn borrowed(kind: Kind, path: PathBuf) -> Self {
         install_crypto();
         Self {
+            nodes: Vec::new(),
             kind,
             node_kubeconfig: path.with_file_name(NODE_KUBECONFIG),
             kubeconfig: path,
@@ -155,7 +215,7 @@ impl Cluster {
     pub fn ground(&self) -> Option<&Ground> {
         match &self.backing {
             Backing::Real(control_plane) => Some(control_plane.ground()),
-            Backing::Engine(engine) => engine.ground(),
+            Backing::Engine(engine) => Some(engine.ground()),
             Backing::Shared => None,
         }
     }
@@ -164,7 +224,7 @@ impl Cluster {
     pub fn must_run(&mut self) -> Result<()> {
         match &mut self.backing {
             Backing::Real(control_plane) => control_plane.must_run(),
-            Backing::Engine(engine) => engine.must_run(),
+            Backing::Engine(engine) => engine.program().must_run(),
             Backing::Shared => Ok(()),
         }
     }

@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
 
     /// Pretend to run pods on this many nodes
     #[arg(long, value_name = "N", default_value_t = 0)]
-    simulated_nodes: usize,
+    simulated_nodes: u8,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -85,6 +85,23 @@ pub(super) fn build(cache: &Cache, module: &Module) -> Result<()> {
     Ok(())
 }
 
+/// Fetches the sources that generators read, and returns where they are.
+pub(super) fn sources(cache: &Cache) -> Result<PathBuf> {
+    let mut go = Command::new("go");
+    go.current_dir(repository::root().join(MODULES[0].folder))
+        .env("GOTOOLCHAIN", "local")
+        .env("GOFLAGS", "")
+        .env("GOMODCACHE", cache.go_modules())
+        .args(["mod", "download"])
+        .args([
+            "k8s.io/api",
+            "k8s.io/apimachinery",
+            "k8s.io/apiextensions-apiserver",
+        ]);
+    shell::run(&mut go).context("cannot fetch the sources of the Kubernetes API types")?;
+    Ok(cache.go_modules())
+}
+
 fn flags(module: &Module) -> Vec<String> {
     let set = module
         .variables
@@ -148,7 +165,7 @@ fn compile(
     let home = program.parent().context("a tool has a folder")?;
     fs::create_dir_all(home).with_context(|| format!("cannot make `{}`", home.display()))?;
     // Built beside and renamed, so that a broken-off build is never taken.
-    let beside = program.with_extension("partial");
+    let beside = program.with_extension(format!("partial-{}", std::process::id()));
     let mut go = Command::new("go");
     go.current_dir(folder)
         .env("GOTOOLCHAIN", "local")

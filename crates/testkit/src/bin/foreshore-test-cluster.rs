@@ -21,7 +21,7 @@ struct Arguments {
 
     /// Pretend to run pods on this many nodes
     #[arg(long, value_name = "N", default_value_t = 0)]
-    simulated_nodes: usize,
+    simulated_nodes: u8,
 
     /// Keep data in this folder instead of a temporary one
     #[arg(long, value_name = "DIR")]

@@ -1,11 +1,15 @@
 //! The embedded engine as its own process, `foreshore engine serve`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use foreshore_sys::Ground;
 
-use super::{Data, Options, kubeconfig::client};
+use super::{Data, Options, kubeconfig::client, leftovers::Record};
 use crate::{
     environment,
     process::{Process, Spec},
@@ -13,36 +17,57 @@ use crate::{
 
 const READY: Duration = Duration::from_secs(30);
 
-/// A running engine.
+/// A running engine, in the order its parts are stopped.
 #[derive(Debug)]
 pub(super) struct Engine {
     program: Process,
     pub(super) kubeconfig: PathBuf,
-    _data: Data,
+    record: Record,
+    data: Data,
 }
 
 impl Engine {
     pub(super) async fn start(options: &Options) -> Result<Self> {
+        super::leftovers::collect()?;
         let data = Data::new(options, "engine")?;
+        let mut record = Record::new("engine", data.path())?;
         let kubeconfig = data.join("kubeconfig");
-        // The file appears when the engine is ready; an old one would lie.
-        match std::fs::remove_file(&kubeconfig) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).context("cannot remove the kubeconfig of an earlier start");
-            }
-            _ => {}
-        }
-        let mut spec = Spec::new(environment::foreshore()?, data.join("engine.log"))
-            .args(["engine", "serve", "--data"])
-            .arg(data.join("engine"))
-            .arg("--kubeconfig")
-            .arg(&kubeconfig);
-        if options.simulated_nodes > 0 {
-            spec = spec
-                .arg("--simulated-nodes")
-                .arg(options.simulated_nodes.to_string());
-        }
-        let mut program = spec.start()?;
+        let program = serve(data.path(), &kubeconfig, record.ground())?;
+        record.watch_over(std::slice::from_ref(&program))?;
+        let mut engine = Self {
+            program,
+            kubeconfig,
+            record,
+            data,
+        };
+        engine.ready().await?;
+        Ok(engine)
+    }
+
+    pub(super) fn ground(&self) -> &Ground {
+        self.record.ground()
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.data.path()
+    }
+
+    pub(super) fn program(&mut self) -> &mut Process {
+        &mut self.program
+    }
+
+    /// Starts it again on the data it has, after it was stopped or killed.
+    pub(super) async fn restart(&mut self) -> Result<()> {
+        self.program.kill()?;
+        self.program = serve(self.data.path(), &self.kubeconfig, self.record.ground())?;
+        self.record
+            .watch_over(std::slice::from_ref(&self.program))?;
+        self.ready().await
+    }
+
+    async fn ready(&mut self) -> Result<()> {
+        let kubeconfig = self.kubeconfig.clone();
+        let program = &mut self.program;
         program
             .ready(READY, || {
                 let there = kubeconfig.exists();
@@ -52,21 +77,25 @@ impl Engine {
         let client = client(&kubeconfig).await?;
         program
             .ready(READY, || async { client.apiserver_version().await.is_ok() })
-            .await?;
-        Ok(Self {
-            program,
-            kubeconfig,
-            _data: data,
-        })
+            .await
     }
+}
 
-    /// The engine makes its own ground and does not lend it.
-    pub(super) fn ground(&self) -> Option<&Ground> {
-        let _ = self;
-        None
+fn serve(folder: &Path, kubeconfig: &Path, ground: &Ground) -> Result<Process> {
+    // The file appears when the engine is ready; an old one would lie.
+    match std::fs::remove_file(kubeconfig) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).context("cannot remove the kubeconfig of an earlier start");
+        }
+        _ => {}
     }
-
-    pub(super) fn must_run(&mut self) -> Result<()> {
-        self.program.must_run()
+    let mut spec = Spec::new(environment::foreshore()?, folder.join("engine.log"))
+        .args(["engine", "serve", "--data"])
+        .arg(folder.join("data"))
+        .arg("--kubeconfig")
+        .arg(kubeconfig);
+    if let Some(pin) = ground.pin() {
+        spec = spec.arg("--ground").arg(pin);
     }
+    spec.start()
 }

@@ -5,6 +5,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -96,8 +97,10 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let gone = Ground::remove_pin(&self.content.pin)
-            .context("cannot remove the ground")
+        let gone = evict(&self.content.pin)
+            .and_then(|()| {
+                Ground::remove_pin(&self.content.pin).context("cannot remove the ground")
+            })
             .and_then(|()| {
                 fs::remove_file(&self.path).context("cannot remove the record of the cluster")
             });
@@ -166,6 +169,7 @@ fn clear(content: &Content) -> Result<()> {
                 .context("cannot end a program of a killed run")?;
         }
     }
+    evict(&content.pin)?;
     Ground::remove_pin(&content.pin).context("cannot remove the ground of a killed run")?;
     let ours = content.folder.starts_with(std::env::temp_dir());
     if ours {
@@ -175,6 +179,38 @@ fn clear(content: &Content) -> Result<()> {
                 content.folder.display()
             )
         })?;
+    }
+    Ok(())
+}
+
+/// Kills every process inside the ground pinned on `pin`: pods outlive the
+/// node that started them, but not their cluster.
+fn evict(pin: &Path) -> Result<()> {
+    let namespace = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    // No pin, no ground, nobody inside.
+    let Ok(ground) = namespace(pin) else {
+        return Ok(());
+    };
+    for entry in fs::read_dir("/proc").context("cannot list the processes")? {
+        let path = entry.context("cannot list the processes")?.path();
+        let Some(pid) = path
+            .file_name()
+            .and_then(|name| name.to_str()?.parse().ok())
+        else {
+            continue;
+        };
+        // One that is ending right now has no namespace to read any more.
+        if !namespace(&path.join("ns/net")).is_ok_and(|found| found == ground) {
+            continue;
+        }
+        if let Some(process) = Owned::of(pid)
+            .map(|owned| owned.running())
+            .transpose()
+            .context("cannot look for pods")?
+            .flatten()
+        {
+            process.signal(Signal::KILL).context("cannot end a pod")?;
+        }
     }
     Ok(())
 }
@@ -217,6 +253,24 @@ mod tests {
         sleeper.wait(Duration::from_secs(5)).await.unwrap();
         assert!(!left.path().exists());
         assert!(!folder.join("record.json").exists());
+    }
+
+    #[tokio::test]
+    async fn pods_do_not_outlive_their_cluster() {
+        let folder = TempDir::new("pods").unwrap();
+        let record = Record::new("test", folder.path()).unwrap();
+        let mut pod = Spec::new("/bin/sh", folder.join("log"))
+            .args(["-c", "exec sleep 600"])
+            .inside(record.ground())
+            .start()
+            .unwrap();
+        let mut neighbour = Spec::new("/bin/sh", folder.join("log"))
+            .args(["-c", "exec sleep 600"])
+            .start()
+            .unwrap();
+        drop(record);
+        pod.wait(Duration::from_secs(5)).await.unwrap();
+        assert!(neighbour.ended().unwrap().is_none());
     }
 
     #[test]

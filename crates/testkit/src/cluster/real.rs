@@ -41,7 +41,7 @@ pub(super) struct ControlPlane {
     pub(super) kubeconfig: PathBuf,
     pub(super) node_kubeconfig: PathBuf,
     record: Record,
-    _data: Data,
+    data: Data,
 }
 
 /// Files that several programs need.
@@ -80,7 +80,7 @@ impl ControlPlane {
             kubeconfig: outside,
             node_kubeconfig: inside,
             record,
-            _data: data,
+            data,
         };
         control_plane.record.watch_over(&control_plane.programs)?;
         control_plane.api_ready().await?;
@@ -101,6 +101,10 @@ impl ControlPlane {
 
     pub(super) fn ground(&self) -> &Ground {
         self.record.ground()
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.data.path()
     }
 
     pub(super) fn must_run(&mut self) -> Result<()> {
@@ -135,7 +139,7 @@ impl ControlPlane {
         self.must_run()
     }
 
-    fn program(&mut self, name: &str) -> Result<&mut Process> {
+    pub(super) fn program(&mut self, name: &str) -> Result<&mut Process> {
         let found = self
             .programs
             .iter_mut()
