@@ -84,13 +84,13 @@ fn is_empty(value: &Value) -> bool {
 /// What the encoder writes for a value nobody set.
 fn zero(type_ref: TypeRef<'_>) -> Value {
     match type_ref.shape() {
-        Shape::Scalar(Scalar::String) => Value::String(String::new()),
+        Shape::Scalar(Scalar::String | Scalar::Bytes) => Value::String(String::new()),
         Shape::Scalar(Scalar::Bool) => Value::Bool(false),
         Shape::Scalar(Scalar::Int32 | Scalar::Int64 | Scalar::Number | Scalar::IntOrString) => {
             Value::from(0)
         }
         Shape::Scalar(Scalar::Quantity) => Value::from("0"),
-        Shape::Scalar(Scalar::Time | Scalar::MicroTime | Scalar::Bytes | Scalar::Any)
+        Shape::Scalar(Scalar::Time | Scalar::MicroTime | Scalar::Any)
         | Shape::Map { .. }
         | Shape::List { .. } => Value::Null,
         Shape::Struct { .. } => {

@@ -12,7 +12,7 @@ use crate::resource::Resource;
 use crate::schema::Schema;
 use crate::types::{Shape, TypeRef};
 
-pub use self::core::{admit_pod, complete_created_pod, complete_created_service};
+pub use self::core::{admit_node, admit_pod, complete_created_pod, complete_created_service};
 
 /// Defaults an object of a resource. It has been through [`crate::conform`]
 /// and stays conformed; doing it twice changes nothing.
@@ -59,7 +59,9 @@ fn set_defaults(name: &str, fields: &mut Fields) {
     match package {
         "core.v1" => core::set_defaults(short, fields),
         "apps.v1" | "batch.v1" => workloads::set_defaults(short, fields),
-        "networking.v1" | "discovery.v1" | "rbac.v1" => network::set_defaults(short, fields),
+        "networking.v1" | "discovery.v1" | "rbac.v1" | "scheduling.v1" | "storage.v1" => {
+            network::set_defaults(short, fields)
+        }
         _ => {}
     }
 }

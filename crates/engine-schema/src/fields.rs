@@ -155,7 +155,8 @@ impl Checker {
             }
             Scalar::Any => true,
             Scalar::Quantity => return self.quantity(value),
-            Scalar::Time | Scalar::MicroTime => return self.time(value, place),
+            Scalar::Time => return self.time(value, place, None),
+            Scalar::MicroTime => return self.time(value, place, Some(6)),
             Scalar::Bytes => match value.as_str().map(|text| STANDARD.decode(text)) {
                 Some(Err(_)) => return self.fail("illegal base64 data".to_owned()),
                 decoded => decoded.is_some(),
@@ -180,13 +181,26 @@ impl Checker {
         }
     }
 
-    fn time(&mut self, value: &Value, place: &Place<'_>) {
+    /// A time as RFC 3339 has it, with exactly so many digits of a second's fraction.
+    fn time(&mut self, value: &Value, place: &Place<'_>, digits: Option<usize>) {
         let Some(text) = value.as_str() else {
             return self.mismatch(value, place, "string");
         };
-        if text.parse::<jiff::Timestamp>().is_err() {
+        let fraction = text.get(19..).map_or("", |rest| {
+            rest.split(['Z', '+', '-']).next().unwrap_or_default()
+        });
+        let shaped = text.as_bytes().get(10) == Some(&b'T')
+            && digits.is_none_or(|digits| fraction.len() == digits + 1);
+        if !shaped || text.parse::<jiff::Timestamp>().is_err() {
             let first: String = text.chars().take(40).collect();
-            self.fail(format!("parsing time {first:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {first:?} as \"2006\""));
+            let layout = if digits.is_some() {
+                "2006-01-02T15:04:05.000000Z07:00"
+            } else {
+                "2006-01-02T15:04:05Z07:00"
+            };
+            self.fail(format!(
+                "parsing time {first:?} as {layout:?}: cannot parse {first:?} as \"2006\""
+            ));
         }
     }
 
@@ -313,6 +327,23 @@ mod tests {
                 "json: cannot unmarshal number into Go struct field Container.spec.template.spec.containers.image of type string",
             ),
         );
+    }
+
+    #[test]
+    fn microtimes_need_their_six_digits() {
+        let type_ref = Schema::builtin()
+            .kind("coordination.k8s.io", "v1", "Lease")
+            .unwrap();
+        let fits = |time: &str| {
+            check_fields(type_ref, &json!({"spec": {"renewTime": time}}))
+                .mismatch
+                .is_none()
+        };
+        assert!(fits("2026-01-02T03:04:05.123456Z"));
+        assert!(fits("2026-01-02T03:04:05.123456+02:00"));
+        assert!(!fits("2026-01-02T03:04:05Z"));
+        assert!(!fits("2026-01-02T03:04:05.123Z"));
+        assert!(!fits("2026-01-02 03:04:05.123456Z"));
     }
 
     #[test]

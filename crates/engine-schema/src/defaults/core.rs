@@ -1,6 +1,8 @@
 //! Defaults of the core group, and what the server adds to new pods and
 //! services after the writer's fields have been attributed.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::image::means_latest;
@@ -44,7 +46,7 @@ pub(super) fn set_defaults(name: &str, fields: &mut Fields) {
         "ServiceAccountTokenProjection" => set_null(fields, "expirationSeconds", 3600),
         "HostPathVolumeSource" => set_null(fields, "type", ""),
         "ObjectFieldSelector" => set_unset(fields, "apiVersion", "v1"),
-        "Secret" => set_unset(fields, "type", "Opaque"),
+        "Secret" => secret(fields),
         "Namespace" => namespace(fields),
         "NamespaceStatus" => set_unset(fields, "phase", "Active"),
         "EndpointPort" => set_unset(fields, "protocol", "TCP"),
@@ -152,6 +154,20 @@ fn node_status(fields: &mut Fields) {
     }
 }
 
+/// Plain text is only a way to write data; it is never kept.
+fn secret(fields: &mut Fields) {
+    set_unset(fields, "type", "Opaque");
+    let Some(Value::Object(plain)) = fields.remove("stringData") else {
+        return;
+    };
+    if let Some(data) = make_object(fields, "data") {
+        for (key, value) in plain {
+            let encoded = STANDARD.encode(value.as_str().unwrap_or_default());
+            data.insert(key, json!(encoded));
+        }
+    }
+}
+
 fn namespace(fields: &mut Fields) {
     let name = fields
         .get("metadata")
@@ -246,6 +262,23 @@ pub fn admit_pod(pod: &mut Value) {
         if !covered {
             tolerations.push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": TOLERATION_SECONDS}));
         }
+    }
+}
+
+/// Adds what admission adds to a new node, after ownership was recorded: it is
+/// not ready until its agent says so.
+pub fn admit_node(node: &mut Value) {
+    let Some(spec) = node.get_mut("spec").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let taint = json!({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"});
+    if let Some(taints) = spec
+        .entry("taints")
+        .or_insert_with(|| json!([]))
+        .as_array_mut()
+        && !taints.contains(&taint)
+    {
+        taints.push(taint);
     }
 }
 

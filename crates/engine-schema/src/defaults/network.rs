@@ -1,4 +1,4 @@
-//! Defaults of networking, discovery and access control.
+//! Defaults of networking, discovery, access control, scheduling and storage classes.
 
 use serde_json::json;
 
@@ -22,6 +22,11 @@ pub(super) fn set_defaults(name: &str, fields: &mut Fields) {
             set_unset(fields, "policyTypes", types);
         }
         "IngressClassParametersReference" => set_null(fields, "scope", "Cluster"),
+        "PriorityClass" => set_null(fields, "preemptionPolicy", "PreemptLowerPriority"),
+        "StorageClass" => {
+            set_null(fields, "reclaimPolicy", "Delete");
+            set_null(fields, "volumeBindingMode", "Immediate");
+        }
         "RoleRef" => set_unset(fields, "apiGroup", RBAC),
         "Subject" if matches!(text(fields, "kind"), "User" | "Group") => {
             set_unset(fields, "apiGroup", RBAC);

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, json};
 
-use super::{Fields, is_null, is_unset, make_object, object, set_null, set_unset, text};
+use super::{Fields, is_null, is_unset, make_object, object, objects, set_null, set_unset, text};
 
 pub(super) fn set_defaults(name: &str, fields: &mut Fields) {
     match name {
@@ -48,8 +48,11 @@ fn stateful_set(fields: &mut Fields) {
             && let Some(rolling) = object(strategy, "rollingUpdate")
         {
             set_null(rolling, "partition", 0);
-            set_null(rolling, "maxUnavailable", 1);
         }
+    }
+    for template in objects(fields, "volumeClaimTemplates") {
+        set_unset(template, "apiVersion", "v1");
+        set_unset(template, "kind", "PersistentVolumeClaim");
     }
     if let Some(policy) = make_object(fields, "persistentVolumeClaimRetentionPolicy") {
         set_unset(policy, "whenDeleted", "Retain");
