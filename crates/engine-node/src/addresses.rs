@@ -47,7 +47,11 @@ impl Addresses {
     pub(crate) fn open(root: &Path, index: u8) -> Result<Self, FilesError> {
         let path = root.join("addresses.json");
         let table = read_document(&path)?.unwrap_or_default();
-        Ok(Self { index, path, table: Mutex::new(table) })
+        Ok(Self {
+            index,
+            path,
+            table: Mutex::new(table),
+        })
     }
 
     /// The pod's address; the same one however often it is asked for.
@@ -90,7 +94,10 @@ mod tests {
     #[test]
     fn a_pod_keeps_its_address_across_a_restart_of_the_node() {
         let folder = tempfile::tempdir().unwrap();
-        let first = Addresses::open(folder.path(), 7).unwrap().take("a").unwrap();
+        let first = Addresses::open(folder.path(), 7)
+            .unwrap()
+            .take("a")
+            .unwrap();
         let again = Addresses::open(folder.path(), 7).unwrap();
         assert_eq!(again.take("b").unwrap(), Ipv4Addr::new(10, 244, 7, 3));
         assert_eq!(again.take("a").unwrap(), first);
@@ -109,10 +116,14 @@ mod tests {
     fn every_address_is_given_once_and_then_refused() {
         let folder = tempfile::tempdir().unwrap();
         let addresses = Addresses::open(folder.path(), 0).unwrap();
-        let all: std::collections::BTreeSet<_> =
-            (0..253).map(|number| addresses.take(&number.to_string()).unwrap()).collect();
+        let all: std::collections::BTreeSet<_> = (0..253)
+            .map(|number| addresses.take(&number.to_string()).unwrap())
+            .collect();
         assert_eq!(all.len(), 253);
-        assert!(matches!(addresses.take("one more"), Err(AddressError::Exhausted)));
+        assert!(matches!(
+            addresses.take("one more"),
+            Err(AddressError::Exhausted)
+        ));
         addresses.release("17").unwrap();
         addresses.take("one more").unwrap();
     }

@@ -65,18 +65,27 @@ pub(crate) struct RunningContainer {
 }
 
 /// Starts a container in `folder`, which must exist and be empty.
-pub(crate) async fn start(shim: &Path, folder: &Path, spec: &ContainerSpec) -> Result<Outcome, ContainerError> {
+pub(crate) async fn start(
+    shim: &Path,
+    folder: &Path,
+    spec: &ContainerSpec,
+) -> Result<Outcome, ContainerError> {
     let files = Files::new(folder);
     files.write_spec(spec)?;
     let complaints = File::create(files.complaints()).map_err(system("create the shim's log"))?;
     let mut command = Command::new(shim);
-    command.arg("pod-shim").arg(folder).env_clear().current_dir("/");
+    command
+        .arg("pod-shim")
+        .arg(folder)
+        .env_clear()
+        .current_dir("/");
     foreshore_sys::detach(&mut command);
     command.stdout(Stdio::piped()).stderr(complaints);
     let mut command = tokio::process::Command::from(command);
-    let mut child = command
-        .spawn()
-        .map_err(|source| ContainerError::Shim { shim: shim.to_path_buf(), source })?;
+    let mut child = command.spawn().map_err(|source| ContainerError::Shim {
+        shim: shim.to_path_buf(),
+        source,
+    })?;
     // The shim closes its standard output once the container runs.
     let mut stdout = child.stdout.take().expect("it was asked for");
     let mut nothing = Vec::new();
@@ -91,12 +100,22 @@ pub(crate) async fn start(shim: &Path, folder: &Path, spec: &ContainerSpec) -> R
         && let Some(process) = Process::open(state.shim).map_err(system("hold the pod shim"))?
     {
         let child = Mutex::new(Some(child));
-        return Ok(Outcome::Running(Arc::new(RunningContainer { files, state, shim: process, child })));
+        return Ok(Outcome::Running(Arc::new(RunningContainer {
+            files,
+            state,
+            shim: process,
+            child,
+        })));
     }
-    child.wait().await.map_err(system("wait for the pod shim"))?;
+    child
+        .wait()
+        .await
+        .map_err(system("wait for the pod shim"))?;
     match files.exit()? {
         Some(exit) => Ok(Outcome::Ended(exit, folder.to_path_buf())),
-        None => Err(ContainerError::Silent { complaints: complaints_of(&files) }),
+        None => Err(ContainerError::Silent {
+            complaints: complaints_of(&files),
+        }),
     }
 }
 
@@ -125,7 +144,12 @@ pub(crate) async fn find(folder: &Path) -> Result<Outcome, ContainerError> {
             && let Some(shim) = Process::open(state.shim).map_err(system("hold the pod shim"))?
         {
             let child = Mutex::new(None);
-            return Ok(Outcome::Running(Arc::new(RunningContainer { files, state, shim, child })));
+            return Ok(Outcome::Running(Arc::new(RunningContainer {
+                files,
+                state,
+                shim,
+                child,
+            })));
         }
         if !is_alive && files.exit()?.is_none() {
             end_abandoned(state.as_ref())?;
@@ -143,9 +167,12 @@ pub(crate) async fn find(folder: &Path) -> Result<Outcome, ContainerError> {
 /// Kills a container whose shim was killed.
 fn end_abandoned(state: Option<&RunningState>) -> Result<(), ContainerError> {
     if let Some(state) = state
-        && let Some(process) = Process::open(state.container).map_err(system("hold the container"))?
+        && let Some(process) =
+            Process::open(state.container).map_err(system("hold the container"))?
     {
-        process.signal_group(Signal::KILL).map_err(system("kill the container"))?;
+        process
+            .signal_group(Signal::KILL)
+            .map_err(system("kill the container"))?;
     }
     Ok(())
 }
@@ -157,9 +184,15 @@ impl RunningContainer {
 
     /// Waits for the end; `None` if nobody is left to tell how it was.
     pub(crate) async fn ended(&self) -> Result<Option<Exit>, ContainerError> {
-        self.shim.wait().await.map_err(system("wait for the pod shim"))?;
+        self.shim
+            .wait()
+            .await
+            .map_err(system("wait for the pod shim"))?;
         if let Some(mut child) = self.child.lock().await.take() {
-            child.wait().await.map_err(system("wait for the pod shim"))?;
+            child
+                .wait()
+                .await
+                .map_err(system("wait for the pod shim"))?;
         }
         let exit = self.files.exit()?;
         if exit.is_none() {
@@ -170,7 +203,10 @@ impl RunningContainer {
 
     /// Waits for the shim's end without reaping it.
     pub(crate) async fn shim_ended(&self) -> Result<(), ContainerError> {
-        self.shim.wait().await.map_err(system("wait for the pod shim"))
+        self.shim
+            .wait()
+            .await
+            .map_err(system("wait for the pod shim"))
     }
 
     /// Asks the container to end.
@@ -180,17 +216,27 @@ impl RunningContainer {
 
     /// Ends the container and its process group; the shim sees to the rest.
     pub(crate) fn kill(&self) -> Result<(), ContainerError> {
-        let Some(process) = Process::open(self.state.container).map_err(system("hold the container"))? else {
+        let Some(process) =
+            Process::open(self.state.container).map_err(system("hold the container"))?
+        else {
             return Ok(());
         };
-        process.signal_group(Signal::KILL).map_err(system("kill the container"))?;
-        process.signal(Signal::KILL).map_err(system("kill the container"))?;
+        process
+            .signal_group(Signal::KILL)
+            .map_err(system("kill the container"))?;
+        process
+            .signal(Signal::KILL)
+            .map_err(system("kill the container"))?;
         Ok(())
     }
 
     fn signal(&self, signal: Signal) -> Result<(), ContainerError> {
-        if let Some(process) = Process::open(self.state.container).map_err(system("hold the container"))? {
-            process.signal(signal).map_err(system("signal the container"))?;
+        if let Some(process) =
+            Process::open(self.state.container).map_err(system("hold the container"))?
+        {
+            process
+                .signal(signal)
+                .map_err(system("signal the container"))?;
         }
         Ok(())
     }
@@ -204,14 +250,21 @@ impl RunningContainer {
         limit: Duration,
     ) -> Result<Executed, ContainerError> {
         let mut command = Command::new(shim);
-        command.arg("pod-shim").arg("exec").arg(self.folder()).args(program).env_clear().current_dir("/");
+        command
+            .arg("pod-shim")
+            .arg("exec")
+            .arg(self.folder())
+            .args(program)
+            .env_clear()
+            .current_dir("/");
         foreshore_sys::detach(&mut command);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut command = tokio::process::Command::from(command);
         command.kill_on_drop(true);
-        let mut child = command
-            .spawn()
-            .map_err(|source| ContainerError::Shim { shim: shim.to_path_buf(), source })?;
+        let mut child = command.spawn().map_err(|source| ContainerError::Shim {
+            shim: shim.to_path_buf(),
+            source,
+        })?;
         let stdout = child.stdout.take().expect("it was asked for");
         let stderr = child.stderr.take().expect("it was asked for");
         let run = async {
@@ -222,7 +275,10 @@ impl RunningContainer {
         match tokio::time::timeout(limit, run).await {
             Ok(done) => {
                 let (status, output) = done.map_err(system("run a program in the container"))?;
-                Ok(Executed::Ended { code: status.code().unwrap_or(-1), output })
+                Ok(Executed::Ended {
+                    code: status.code().unwrap_or(-1),
+                    output,
+                })
             }
             Err(_elapsed) => Ok(Executed::TimedOut),
         }
@@ -242,7 +298,10 @@ const OUTPUT_BYTES_MAX: u64 = 4096;
 /// Reads all, keeps the beginning: the program must not block on a full pipe.
 async fn beginning(mut from: impl tokio::io::AsyncRead + Unpin) -> io::Result<String> {
     let mut kept = Vec::new();
-    (&mut from).take(OUTPUT_BYTES_MAX).read_to_end(&mut kept).await?;
+    (&mut from)
+        .take(OUTPUT_BYTES_MAX)
+        .read_to_end(&mut kept)
+        .await?;
     tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
     Ok(String::from_utf8_lossy(&kept).into_owned())
 }

@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::Semaphore;
 
 use crate::addresses::{Addresses, node_address};
-use crate::folders::{PodFolder, PodRecord, known_pods};
 use crate::events::{Events, Happening, Weight};
+use crate::folders::{PodFolder, PodRecord, known_pods};
 use crate::options::Options;
 use crate::pod::environment::Facts;
 
@@ -26,12 +26,28 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(options: Options, node_name: String, node_index: u8, addresses: Addresses, events: Events) -> Self {
+    pub(crate) fn new(
+        options: Options,
+        node_name: String,
+        node_index: u8,
+        addresses: Addresses,
+        events: Events,
+    ) -> Self {
         let pulls = Arc::new(Semaphore::new(PULLS_AT_ONCE));
-        Self { options, node_name, node_index, addresses, events, pulls }
+        Self {
+            options,
+            node_name,
+            node_index,
+            addresses,
+            events,
+            pulls,
+        }
     }
 
-    #[expect(clippy::unused_self, reason = "the node's clock, one place to replace it")]
+    #[expect(
+        clippy::unused_self,
+        reason = "the node's clock, one place to replace it"
+    )]
     pub(crate) fn now(&self) -> Timestamp {
         foreshore_model::clock::now()
     }
@@ -45,7 +61,10 @@ impl Context {
                 None
             }
         };
-        known_pods(&self.options.root).into_iter().filter_map(record).collect()
+        known_pods(&self.options.root)
+            .into_iter()
+            .filter_map(record)
+            .collect()
     }
 
     pub(crate) fn node_address(&self) -> std::net::Ipv4Addr {
@@ -63,16 +82,40 @@ impl Context {
         }
     }
 
-    pub(crate) fn normal(&self, pod: &Pod, container: Option<&str>, reason: &'static str, message: String) {
+    pub(crate) fn normal(
+        &self,
+        pod: &Pod,
+        container: Option<&str>,
+        reason: &'static str,
+        message: String,
+    ) {
         self.tell(Weight::Normal, pod, container, reason, message);
     }
 
-    pub(crate) fn warn(&self, pod: &Pod, container: Option<&str>, reason: &'static str, message: String) {
+    pub(crate) fn warn(
+        &self,
+        pod: &Pod,
+        container: Option<&str>,
+        reason: &'static str,
+        message: String,
+    ) {
         self.tell(Weight::Warning, pod, container, reason, message);
     }
 
-    fn tell(&self, weight: Weight, pod: &Pod, container: Option<&str>, reason: &'static str, message: String) {
-        let happening = Happening { weight, reason, message, container: container.map(str::to_owned) };
+    fn tell(
+        &self,
+        weight: Weight,
+        pod: &Pod,
+        container: Option<&str>,
+        reason: &'static str,
+        message: String,
+    ) {
+        let happening = Happening {
+            weight,
+            reason,
+            message,
+            container: container.map(str::to_owned),
+        };
         self.events.tell(pod, happening, self.now());
     }
 }

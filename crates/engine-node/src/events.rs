@@ -60,14 +60,28 @@ pub(crate) struct Events {
 impl Events {
     /// `salt` keeps names of events from clashing with those of an earlier run.
     pub(crate) fn new(client: kube::Client, node_name: String, salt: u32) -> Self {
-        let sender = Sender { client, node_name, salt, count: 0, known: HashMap::new() };
-        Self { orders: OnceLock::new(), sender: Mutex::new(Some(sender)) }
+        let sender = Sender {
+            client,
+            node_name,
+            salt,
+            count: 0,
+            known: HashMap::new(),
+        };
+        Self {
+            orders: OnceLock::new(),
+            sender: Mutex::new(Some(sender)),
+        }
     }
 
     fn orders(&self) -> &mpsc::Sender<Order> {
         self.orders.get_or_init(|| {
             let (orders, queue) = mpsc::channel(QUEUE);
-            if let Some(sender) = self.sender.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            if let Some(sender) = self
+                .sender
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
+            {
                 // Ends when the last handle is gone.
                 tokio::spawn(sender.run(queue));
             }
@@ -76,7 +90,10 @@ impl Events {
     }
 
     pub(crate) fn tell(&self, pod: &Pod, happening: Happening, now: Timestamp) {
-        let path = happening.container.as_ref().map(|name| format!("spec.containers{{{name}}}"));
+        let path = happening
+            .container
+            .as_ref()
+            .map(|name| format!("spec.containers{{{name}}}"));
         let order = Order {
             key: Key {
                 uid: fields::uid(pod).to_owned(),
@@ -112,7 +129,9 @@ struct Sender {
 
 impl std::fmt::Debug for Sender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sender").field("node_name", &self.node_name).finish_non_exhaustive()
+        f.debug_struct("Sender")
+            .field("node_name", &self.node_name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -121,18 +140,29 @@ impl Sender {
         while let Some(order) = queue.recv().await {
             let reason = order.key.reason;
             if let Err(error) = self.send(order).await {
-                tracing::debug!(error = &error as &dyn std::error::Error, reason, "event lost");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    reason,
+                    "event lost"
+                );
             }
         }
     }
 
     async fn send(&mut self, order: Order) -> Result<(), kube::Error> {
-        let namespace = order.reference.namespace.clone().unwrap_or_else(|| "default".to_owned());
+        let namespace = order
+            .reference
+            .namespace
+            .clone()
+            .unwrap_or_else(|| "default".to_owned());
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         if let Some((name, count)) = self.known.get_mut(&order.key) {
             *count += 1;
             let change = serde_json::json!({ "count": *count, "lastTimestamp": time(order.at) });
-            match api.patch(name, &PatchParams::default(), &Patch::Merge(change)).await {
+            match api
+                .patch(name, &PatchParams::default(), &Patch::Merge(change))
+                .await
+            {
                 Ok(_) => return Ok(()),
                 // Events expire; this one is then told anew.
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
@@ -140,7 +170,13 @@ impl Sender {
             }
         }
         self.count += 1;
-        let pod: String = order.reference.name.iter().flat_map(|name| name.chars()).take(200).collect();
+        let pod: String = order
+            .reference
+            .name
+            .iter()
+            .flat_map(|name| name.chars())
+            .take(200)
+            .collect();
         let name = format!("{pod}.{:x}{:04x}", self.salt, self.count);
         let event = self.event(&name, &namespace, &order);
         api.create(&PostParams::default(), &event).await?;
@@ -161,11 +197,21 @@ impl Sender {
             involved_object: order.reference.clone(),
             reason: Some(order.key.reason.to_owned()),
             message: Some(order.key.message.clone()),
-            type_: Some(if order.weight == Weight::Normal { "Normal" } else { "Warning" }.to_owned()),
+            type_: Some(
+                if order.weight == Weight::Normal {
+                    "Normal"
+                } else {
+                    "Warning"
+                }
+                .to_owned(),
+            ),
             count: Some(1),
             first_timestamp: Some(time(order.at)),
             last_timestamp: Some(time(order.at)),
-            source: Some(EventSource { component: Some("kubelet".to_owned()), host: Some(self.node_name.clone()) }),
+            source: Some(EventSource {
+                component: Some("kubelet".to_owned()),
+                host: Some(self.node_name.clone()),
+            }),
             reporting_component: Some("kubelet".to_owned()),
             reporting_instance: Some(self.node_name.clone()),
             ..Event::default()

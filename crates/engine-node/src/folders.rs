@@ -35,7 +35,9 @@ pub(crate) struct PodFolder {
 
 impl PodFolder {
     pub(crate) fn new(root: &Path, uid: &str) -> Self {
-        Self { path: root.join("pods").join(uid) }
+        Self {
+            path: root.join("pods").join(uid),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -47,7 +49,10 @@ impl PodFolder {
     }
 
     pub(crate) fn attempt(&self, container: &str, attempt: u32) -> PathBuf {
-        self.path.join("containers").join(container).join(attempt.to_string())
+        self.path
+            .join("containers")
+            .join(container)
+            .join(attempt.to_string())
     }
 
     pub(crate) fn volume(&self, name: &str) -> PathBuf {
@@ -68,7 +73,10 @@ impl PodFolder {
 
     /// Every start of every container there is still a folder of.
     pub(crate) fn attempts(&self) -> Vec<PathBuf> {
-        entries(&self.path.join("containers")).iter().flat_map(|container| entries(container)).collect()
+        entries(&self.path.join("containers"))
+            .iter()
+            .flat_map(|container| entries(container))
+            .collect()
     }
 
     /// Makes the folder of a start, and room: of the starts before it only
@@ -76,7 +84,10 @@ impl PodFolder {
     pub(crate) fn begin_attempt(&self, container: &str, attempt: u32) -> io::Result<PathBuf> {
         let path = self.attempt(container, attempt);
         for old in entries(&self.path.join("containers").join(container)) {
-            let number = old.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<u32>().ok());
+            let number = old
+                .file_name()
+                .and_then(|name| name.to_str())
+                .and_then(|name| name.parse::<u32>().ok());
             if number.is_some_and(|number| number + 1 < attempt || number == attempt) {
                 remove_tree(&old)?;
             } else {
@@ -97,11 +108,16 @@ impl PodFolder {
 
 /// The pods there are folders of.
 pub(crate) fn known_pods(root: &Path) -> Vec<PodFolder> {
-    entries(&root.join("pods")).into_iter().map(|path| PodFolder { path }).collect()
+    entries(&root.join("pods"))
+        .into_iter()
+        .map(|path| PodFolder { path })
+        .collect()
 }
 
 fn entries(path: &Path) -> Vec<PathBuf> {
-    fs::read_dir(path).map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
+    fs::read_dir(path)
+        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+        .unwrap_or_default()
 }
 
 fn remove_tree(path: &Path) -> io::Result<()> {

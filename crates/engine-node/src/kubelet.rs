@@ -67,7 +67,11 @@ impl Kubelet {
             .tcp_listener(address)
             .map_err(|source| KubeletError::Listen { address, source })?;
         let tls = Arc::new(server_config(&context)?);
-        Ok(Self { context, listener, tls })
+        Ok(Self {
+            context,
+            listener,
+            tls,
+        })
     }
 
     pub(crate) async fn run(self, shutdown: CancellationToken) {
@@ -83,7 +87,9 @@ impl Kubelet {
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut connections = JoinSet::new();
         loop {
-            let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+            let Ok(place) = Arc::clone(&room).acquire_owned().await else {
+                return;
+            };
             let accepted = tokio::select! {
                 () = shutdown.cancelled() => return,
                 accepted = listener.accept() => accepted,
@@ -108,19 +114,26 @@ impl Kubelet {
 }
 
 async fn serve(stream: tokio::net::TcpStream, acceptor: TlsAcceptor, routes: Router) {
-    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await else {
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await
+    else {
         tracing::debug!("a client of the kubelet's endpoints failed the handshake");
         return;
     };
     let service = TowerToHyperService::new(routes);
     let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
     if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
-        tracing::debug!(error = &*error, "connection to the kubelet's endpoints broke");
+        tracing::debug!(
+            error = &*error,
+            "connection to the kubelet's endpoints broke"
+        );
     }
 }
 
 fn server_config(context: &Context) -> Result<rustls::ServerConfig, KubeletError> {
-    let names = vec![context.node_address().to_string(), context.node_name.clone()];
+    let names = vec![
+        context.node_address().to_string(),
+        context.node_name.clone(),
+    ];
     let issued = rcgen::generate_simple_self_signed(names).map_err(KubeletError::Certificate)?;
     let key = PrivateKeyDer::try_from(issued.signing_key.serialize_der())
         .map_err(|error| KubeletError::Authority(error.into()))?;
@@ -133,8 +146,11 @@ fn server_config(context: &Context) -> Result<rustls::ServerConfig, KubeletError
         Some(authority) => {
             let mut roots = RootCertStore::empty();
             for certificate in CertificateDer::pem_slice_iter(authority) {
-                let certificate = certificate.map_err(|error| KubeletError::Authority(Box::new(error)))?;
-                roots.add(certificate).map_err(|error| KubeletError::Authority(Box::new(error)))?;
+                let certificate =
+                    certificate.map_err(|error| KubeletError::Authority(Box::new(error)))?;
+                roots
+                    .add(certificate)
+                    .map_err(|error| KubeletError::Authority(Box::new(error)))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
                 .build()
@@ -153,7 +169,10 @@ fn routes(context: Arc<Context>) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok"))
         .route("/pods", get(pods))
-        .route("/containerLogs/{namespace}/{pod}/{container}", get(logs::logs))
+        .route(
+            "/containerLogs/{namespace}/{pod}/{container}",
+            get(logs::logs),
+        )
         .route("/{*path}", any(missing))
         .with_state(context)
 }
@@ -166,11 +185,13 @@ async fn pods(State(context): State<Arc<Context>>) -> Response {
             "spec": { "nodeName": context.node_name },
         })
     }).collect();
-    axum::Json(serde_json::json!({ "apiVersion": "v1", "kind": "PodList", "items": items })).into_response()
+    axum::Json(serde_json::json!({ "apiVersion": "v1", "kind": "PodList", "items": items }))
+        .into_response()
 }
 
 async fn missing(Path(path): Path<String>) -> Response {
     let what = path.split('/').next().unwrap_or_default();
-    let words = format!("this node does not serve `{what}`; it serves containerLogs, pods and healthz\n");
+    let words =
+        format!("this node does not serve `{what}`; it serves containerLogs, pods and healthz\n");
     (StatusCode::NOT_IMPLEMENTED, words).into_response()
 }

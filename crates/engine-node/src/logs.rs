@@ -11,7 +11,10 @@ pub(crate) fn last_lines(path: &Path, lines: usize, bytes: usize) -> String {
     let window = bytes.saturating_mul(4).max(64 * 1024);
     let tail = read_end(path, window).unwrap_or_default();
     let text = String::from_utf8_lossy(&tail);
-    let mut kept: Vec<&str> = text.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).collect();
+    let mut kept: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.splitn(4, ' ').nth(3))
+        .collect();
     kept.drain(..kept.len().saturating_sub(lines));
     let joined = kept.join("\n");
     let mut from = joined.len().saturating_sub(bytes);

@@ -91,7 +91,11 @@ impl Node {
             }
             contexts.push(context);
         }
-        Ok(Self { contexts, kubelets, _lock: lock })
+        Ok(Self {
+            contexts,
+            kubelets,
+            _lock: lock,
+        })
     }
 
     /// Runs until `shutdown`; containers outlive it and are found again by
@@ -99,19 +103,30 @@ impl Node {
     pub async fn run(self, shutdown: CancellationToken) {
         let mut tasks = JoinSet::new();
         for context in &self.contexts {
-            tasks.spawn(registration::keep_registered(Arc::clone(context), shutdown.clone()));
+            tasks.spawn(registration::keep_registered(
+                Arc::clone(context),
+                shutdown.clone(),
+            ));
         }
         for kubelet in self.kubelets {
             tasks.spawn(kubelet.run(shutdown.clone()));
         }
-        let herd = Herd { contexts: self.contexts, workers: HashMap::new(), tasks: JoinSet::new(), shutdown };
+        let herd = Herd {
+            contexts: self.contexts,
+            workers: HashMap::new(),
+            tasks: JoinSet::new(),
+            shutdown,
+        };
         herd.run().await;
         while tasks.join_next().await.is_some() {}
     }
 }
 
 fn create_root(options: &Options) -> Result<(), NodeError> {
-    let failed = |source| NodeError::Root { path: options.root.clone(), source };
+    let failed = |source| NodeError::Root {
+        path: options.root.clone(),
+        source,
+    };
     std::fs::create_dir_all(options.root.join("pods")).map_err(failed)?;
     // Plain processes run as other users must get through to their files.
     for path in [options.root.clone(), options.root.join("pods")] {
@@ -123,7 +138,10 @@ fn create_root(options: &Options) -> Result<(), NodeError> {
 
 fn claim(options: &Options) -> Result<std::fs::File, NodeError> {
     create_root(options)?;
-    let failed = |source| NodeError::Root { path: options.root.clone(), source };
+    let failed = |source| NodeError::Root {
+        path: options.root.clone(),
+        source,
+    };
     let lock = std::fs::File::create(options.root.join("lock")).map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
@@ -184,7 +202,12 @@ impl Herd {
                 self.tend(pod);
             }
             watcher::Event::InitDone => {
-                let gone: Vec<String> = self.workers.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
+                let gone: Vec<String> = self
+                    .workers
+                    .keys()
+                    .filter(|uid| !listed.contains(*uid))
+                    .cloned()
+                    .collect();
                 gone.iter().for_each(|uid| self.gone(uid));
                 // Those that are still looked after remove themselves.
                 listed.extend(self.workers.keys().cloned());
@@ -199,7 +222,11 @@ impl Herd {
 
     fn tend(&mut self, pod: Pod) {
         let node = fields::spec(&pod).node_name.as_deref();
-        let Some(context) = self.contexts.iter().find(|context| node == Some(&context.node_name)) else {
+        let Some(context) = self
+            .contexts
+            .iter()
+            .find(|context| node == Some(&context.node_name))
+        else {
             return;
         };
         let uid = fields::uid(&pod).to_owned();
@@ -220,11 +247,17 @@ impl Herd {
         }
     }
 
-    fn worker_ended(&mut self, ended: Result<(tokio::task::Id, WorkerEnd), tokio::task::JoinError>) {
+    fn worker_ended(
+        &mut self,
+        ended: Result<(tokio::task::Id, WorkerEnd), tokio::task::JoinError>,
+    ) {
         let task = match &ended {
             Ok((id, _)) => *id,
             Err(error) => {
-                tracing::error!(error = error as &dyn std::error::Error, "a pod is no longer looked after");
+                tracing::error!(
+                    error = error as &dyn std::error::Error,
+                    "a pod is no longer looked after"
+                );
                 error.id()
             }
         };

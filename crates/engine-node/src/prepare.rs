@@ -33,7 +33,10 @@ pub(crate) enum PrepareError {
         source: io::Error,
     },
     #[error("host path `{path}` is not {expected}")]
-    HostPath { path: String, expected: &'static str },
+    HostPath {
+        path: String,
+        expected: &'static str,
+    },
 }
 
 fn disk(path: &Path) -> impl FnOnce(io::Error) -> PrepareError {
@@ -53,19 +56,32 @@ pub(crate) async fn prepare(
         return Err(PrepareError::Refused(refused));
     }
     folder.create().map_err(disk(folder.path()))?;
-    let (sources, tokens) = sources::for_volumes(&context.options.client, pod, &volumes::wishes(pod)).await?;
+    let (sources, tokens) =
+        sources::for_volumes(&context.options.client, pod, &volumes::wishes(pod)).await?;
     let facts = context.facts(address);
-    let group = fields::spec(pod).security_context.as_ref().and_then(|security| security.fs_group);
+    let group = fields::spec(pod)
+        .security_context
+        .as_ref()
+        .and_then(|security| security.fs_group);
     let group = group.and_then(|group| u32::try_from(group).ok());
     for volume in fields::spec(pod).volumes.iter().flatten() {
-        let files = volumes::files(pod, volume, &sources, &tokens, &facts)
-            .map_err(|source| PrepareError::Volume { volume: volume.name.clone(), source })?;
+        let files = volumes::files(pod, volume, &sources, &tokens, &facts).map_err(|source| {
+            PrepareError::Volume {
+                volume: volume.name.clone(),
+                source,
+            }
+        })?;
         make(volume, files.as_ref(), &folder.volume(&volume.name), group)?;
     }
     write_etc(context, pod, folder, address)
 }
 
-fn make(volume: &Volume, files: Option<&Files>, path: &Path, group: Option<u32>) -> Result<(), PrepareError> {
+fn make(
+    volume: &Volume,
+    files: Option<&Files>,
+    path: &Path,
+    group: Option<u32>,
+) -> Result<(), PrepareError> {
     if let Some(source) = &volume.host_path {
         return check_host_path(source);
     }
@@ -90,8 +106,13 @@ fn write_files(files: &Files, folder: &Path, group: Option<u32>) -> Result<(), P
         // Readers see the old file or the new one.
         let unfinished = path.with_extension("foreshore-new");
         fs::write(&unfinished, &content.bytes).map_err(disk(&unfinished))?;
-        let mode = if group.is_some() { content.mode | 0o040 } else { content.mode };
-        fs::set_permissions(&unfinished, fs::Permissions::from_mode(mode)).map_err(disk(&unfinished))?;
+        let mode = if group.is_some() {
+            content.mode | 0o040
+        } else {
+            content.mode
+        };
+        fs::set_permissions(&unfinished, fs::Permissions::from_mode(mode))
+            .map_err(disk(&unfinished))?;
         chown(&unfinished, None, group).map_err(disk(&unfinished))?;
         fs::rename(&unfinished, &path).map_err(disk(&path))?;
     }
@@ -101,7 +122,14 @@ fn write_files(files: &Files, folder: &Path, group: Option<u32>) -> Result<(), P
 fn check_host_path(source: &HostPathVolumeSource) -> Result<(), PrepareError> {
     let path = Path::new(&source.path);
     let expect = |holds: bool, expected| {
-        if holds { Ok(()) } else { Err(PrepareError::HostPath { path: source.path.clone(), expected }) }
+        if holds {
+            Ok(())
+        } else {
+            Err(PrepareError::HostPath {
+                path: source.path.clone(),
+                expected,
+            })
+        }
     };
     match source.type_.as_deref().unwrap_or_default() {
         "" => expect(path.exists(), "there"),
@@ -110,11 +138,19 @@ fn check_host_path(source: &HostPathVolumeSource) -> Result<(), PrepareError> {
         "DirectoryOrCreate" => fs::create_dir_all(path).map_err(disk(path)),
         "FileOrCreate" if path.exists() => expect(path.is_file(), "a file"),
         "FileOrCreate" => fs::write(path, "").map_err(disk(path)),
-        _ => Err(PrepareError::HostPath { path: source.path.clone(), expected: "of a type this node knows" }),
+        _ => Err(PrepareError::HostPath {
+            path: source.path.clone(),
+            expected: "of a type this node knows",
+        }),
     }
 }
 
-fn write_etc(context: &Context, pod: &Pod, folder: &PodFolder, address: &str) -> Result<(), PrepareError> {
+fn write_etc(
+    context: &Context,
+    pod: &Pod,
+    folder: &PodFolder,
+    address: &str,
+) -> Result<(), PrepareError> {
     let path = folder.etc("");
     fs::create_dir_all(&path).map_err(disk(&path))?;
     let files = [
@@ -133,7 +169,13 @@ fn hosts(pod: &Pod, address: &str) -> String {
     let name = fields::host_name(pod);
     let mut text = format!("127.0.0.1\tlocalhost\n::1\tlocalhost\n{address}\t{name}\n");
     for alias in fields::spec(pod).host_aliases.iter().flatten() {
-        let names = alias.hostnames.iter().flatten().map(String::as_str).collect::<Vec<_>>().join("\t");
+        let names = alias
+            .hostnames
+            .iter()
+            .flatten()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join("\t");
         writeln!(text, "{}\t{names}", alias.ip).expect("writing to a string does not fail");
     }
     text
@@ -151,7 +193,11 @@ pub(crate) fn resolver(context: &Context, pod: &Pod) -> String {
     }
     if policy.starts_with("ClusterFirst") {
         let namespace = fields::namespace(pod);
-        searches = vec![format!("{namespace}.svc.{domain}"), format!("svc.{domain}"), domain.clone()];
+        searches = vec![
+            format!("{namespace}.svc.{domain}"),
+            format!("svc.{domain}"),
+            domain.clone(),
+        ];
         options.push("ndots:5".to_owned());
     }
     if let Some(config) = &spec.dns_config {
@@ -159,10 +205,18 @@ pub(crate) fn resolver(context: &Context, pod: &Pod) -> String {
         searches.extend(config.searches.iter().flatten().cloned());
         options.extend(config.options.iter().flatten().filter_map(|option| {
             let name = option.name.clone()?;
-            Some(option.value.as_ref().map_or(name.clone(), |value| format!("{name}:{value}")))
+            Some(
+                option
+                    .value
+                    .as_ref()
+                    .map_or(name.clone(), |value| format!("{name}:{value}")),
+            )
         }));
     }
-    let mut text: String = servers.iter().map(|server| format!("nameserver {server}\n")).collect();
+    let mut text: String = servers
+        .iter()
+        .map(|server| format!("nameserver {server}\n"))
+        .collect();
     if !searches.is_empty() {
         writeln!(text, "search {}", searches.join(" ")).expect("writing to a string does not fail");
     }

@@ -41,12 +41,18 @@ impl Target {
         } else if let Some(action) = &probe.tcp_socket {
             self.tcp(action, limit).await
         } else {
-            Err(ProbeFailure("the probe asks for nothing this node knows".to_owned()))
+            Err(ProbeFailure(
+                "the probe asks for nothing this node knows".to_owned(),
+            ))
         }
     }
 
     /// Runs a `postStart` or `preStop` hook.
-    pub(crate) async fn hook(&self, handler: &LifecycleHandler, limit: Duration) -> Result<(), ProbeFailure> {
+    pub(crate) async fn hook(
+        &self,
+        handler: &LifecycleHandler,
+        limit: Duration,
+    ) -> Result<(), ProbeFailure> {
         if let Some(action) = &handler.exec {
             self.execute(action, limit).await
         } else if let Some(action) = &handler.http_get {
@@ -56,7 +62,9 @@ impl Target {
             tokio::time::sleep(wanted.min(limit)).await;
             Ok(())
         } else {
-            Err(ProbeFailure("the hook asks for nothing this node knows".to_owned()))
+            Err(ProbeFailure(
+                "the hook asks for nothing this node knows".to_owned(),
+            ))
         }
     }
 
@@ -66,9 +74,10 @@ impl Target {
         match self.running.execute(shim, &program, limit).await {
             Ok(Executed::Ended { code: 0, .. }) => Ok(()),
             Ok(Executed::Ended { output, .. }) => Err(ProbeFailure(output)),
-            Ok(Executed::TimedOut) => {
-                Err(ProbeFailure(format!("command timed out: {} timed out after {limit:?}", program.join(" "))))
-            }
+            Ok(Executed::TimedOut) => Err(ProbeFailure(format!(
+                "command timed out: {} timed out after {limit:?}",
+                program.join(" ")
+            ))),
             Err(error) => Err(ProbeFailure(describe(&error))),
         }
     }
@@ -76,21 +85,35 @@ impl Target {
     async fn http(&self, action: &HTTPGetAction, limit: Duration) -> Result<(), ProbeFailure> {
         let address = self.address(action.host.as_deref(), &action.port)?;
         let path = action.path.as_deref().unwrap_or("/");
-        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        let path = if path.starts_with('/') {
+            path.to_owned()
+        } else {
+            format!("/{path}")
+        };
         let url = format!("http://{address}{path}");
         match tokio::time::timeout(limit, self.get(action, address, &path)).await {
             Ok(Ok(status)) if (200..400).contains(&status) => Ok(()),
-            Ok(Ok(status)) => Err(ProbeFailure(format!("HTTP probe failed with statuscode: {status}"))),
+            Ok(Ok(status)) => Err(ProbeFailure(format!(
+                "HTTP probe failed with statuscode: {status}"
+            ))),
             Ok(Err(why)) => Err(ProbeFailure(format!("Get \"{url}\": {why}"))),
-            Err(_elapsed) => Err(ProbeFailure(format!("Get \"{url}\": no answer within {limit:?}"))),
+            Err(_elapsed) => Err(ProbeFailure(format!(
+                "Get \"{url}\": no answer within {limit:?}"
+            ))),
         }
     }
 
-    async fn get(&self, action: &HTTPGetAction, address: SocketAddr, path: &str) -> Result<u16, String> {
+    async fn get(
+        &self,
+        action: &HTTPGetAction,
+        address: SocketAddr,
+        path: &str,
+    ) -> Result<u16, String> {
         let text = |error: &dyn std::error::Error| describe(error);
         let stream = self.connect(address).await.map_err(|error| text(&error))?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| text(&error))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| text(&error))?;
         let mut request = http::Request::get(path)
             .header("host", address.to_string())
             .header("user-agent", "kube-probe/1.36")
@@ -99,13 +122,21 @@ impl Target {
         for header in action.http_headers.iter().flatten() {
             request = request.header(&header.name, &header.value);
         }
-        let request = request.body(Empty::<bytes::Bytes>::new()).map_err(|error| text(&error))?;
+        let request = request
+            .body(Empty::<bytes::Bytes>::new())
+            .map_err(|error| text(&error))?;
         let exchange = async {
-            let answer = sender.send_request(request).await.map_err(|error| text(&error))?;
+            let answer = sender
+                .send_request(request)
+                .await
+                .map_err(|error| text(&error))?;
             let status = answer.status().as_u16();
             // Read to the end, so that the program is not cut off while it
             // answers; an endless answer is given up.
-            if let Err(error) = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await {
+            if let Err(error) = Limited::new(answer.into_body(), ANSWER_BYTES_MAX)
+                .collect()
+                .await
+            {
                 tracing::debug!(%error, "probe answer was not read to its end");
             }
             Ok(status)
@@ -127,7 +158,9 @@ impl Target {
         match connected {
             Ok(Ok(_stream)) => Ok(()),
             Ok(Err(error)) => Err(ProbeFailure(format!("dial tcp {address}: {error}"))),
-            Err(_elapsed) => Err(ProbeFailure(format!("dial tcp {address}: no answer within {limit:?}"))),
+            Err(_elapsed) => Err(ProbeFailure(format!(
+                "dial tcp {address}: no answer within {limit:?}"
+            ))),
         }
     }
 
@@ -136,7 +169,13 @@ impl Target {
         let limit = Duration::from_secs(60);
         let from = SocketAddr::from((self.context.node_address(), 0));
         match self.context.options.ground.pin() {
-            Some(_) => self.context.options.ground.connect_from(from, address, limit).await,
+            Some(_) => {
+                self.context
+                    .options
+                    .ground
+                    .connect_from(from, address, limit)
+                    .await
+            }
             None => self.context.options.ground.connect(address, limit).await,
         }
     }
@@ -153,12 +192,13 @@ impl Target {
                 .and_then(|port| u16::try_from(port.container_port).ok())
                 .or_else(|| name.parse().ok()),
         };
-        let number = number.ok_or_else(|| ProbeFailure(format!("the container has no port {port:?}")))?;
+        let number =
+            number.ok_or_else(|| ProbeFailure(format!("the container has no port {port:?}")))?;
         let host = match host.filter(|host| !host.is_empty()) {
             None => self.address,
-            Some(host) => {
-                host.parse().map_err(|_| ProbeFailure(format!("probe host `{host}` is not an IPv4 address")))?
-            }
+            Some(host) => host
+                .parse()
+                .map_err(|_| ProbeFailure(format!("probe host `{host}` is not an IPv4 address")))?,
         };
         Ok(SocketAddr::from((host, number)))
     }

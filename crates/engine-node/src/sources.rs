@@ -29,10 +29,16 @@ pub(crate) enum SourceError {
     NoToken(String),
 }
 
-async fn ask<T>(what: String, question: impl Future<Output = Result<T, kube::Error>>) -> Result<T, SourceError> {
+async fn ask<T>(
+    what: String,
+    question: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, SourceError> {
     match tokio::time::timeout(LIMIT, question).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(source)) => Err(SourceError::Api { what, source: Box::new(source) }),
+        Ok(Err(source)) => Err(SourceError::Api {
+            what,
+            source: Box::new(source),
+        }),
         Err(_elapsed) => Err(SourceError::Slow { what }),
     }
 }
@@ -62,10 +68,16 @@ pub(crate) async fn named(
 }
 
 /// Adds the services that containers learn of through their environment.
-pub(crate) async fn add_services(client: &Client, pod: &Pod, sources: &mut Sources) -> Result<(), SourceError> {
+pub(crate) async fn add_services(
+    client: &Client,
+    pod: &Pod,
+    sources: &mut Sources,
+) -> Result<(), SourceError> {
     if fields::spec(pod).enable_service_links != Some(false) {
         let api: Api<Service> = Api::namespaced(client.clone(), fields::namespace(pod));
-        sources.services = ask("services".to_owned(), api.list(&ListParams::default())).await?.items;
+        sources.services = ask("services".to_owned(), api.list(&ListParams::default()))
+            .await?
+            .items;
     }
     let api: Api<Service> = Api::namespaced(client.clone(), "default");
     sources.api = ask("service `kubernetes`".to_owned(), api.get_opt("kubernetes")).await?;
@@ -89,7 +101,10 @@ pub(crate) async fn for_volumes(
 }
 
 async fn token(client: &Client, pod: &Pod, wish: &TokenWish) -> Result<String, SourceError> {
-    let account = fields::spec(pod).service_account_name.as_deref().unwrap_or("default");
+    let account = fields::spec(pod)
+        .service_account_name
+        .as_deref()
+        .unwrap_or("default");
     let request = TokenRequest {
         spec: Some(TokenRequestSpec {
             audiences: Some(wish.audience.iter().cloned().collect()),
@@ -105,7 +120,11 @@ async fn token(client: &Client, pod: &Pod, wish: &TokenWish) -> Result<String, S
     };
     let api: Api<ServiceAccount> = Api::namespaced(client.clone(), fields::namespace(pod));
     let what = format!("a token for service account `{account}`");
-    let answer = ask(what, api.create_token_request(account, &PostParams::default(), &request)).await?;
+    let answer = ask(
+        what,
+        api.create_token_request(account, &PostParams::default(), &request),
+    )
+    .await?;
     answer
         .status
         .and_then(|status| status.token)

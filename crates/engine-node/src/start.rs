@@ -7,7 +7,10 @@ mod user;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use foreshore_image::{Credentials, Image, Policy, PullError, PullOptions, Reference, ReferenceError, Store, UnpackError};
+use foreshore_image::{
+    Credentials, Image, Policy, PullError, PullOptions, Reference, ReferenceError, Store,
+    UnpackError,
+};
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
@@ -31,11 +34,19 @@ pub(crate) struct NotCreated {
 
 impl NotCreated {
     fn config(message: String) -> Self {
-        Self { reason: "CreateContainerConfigError", message, is_pull: false }
+        Self {
+            reason: "CreateContainerConfigError",
+            message,
+            is_pull: false,
+        }
     }
 
     fn create(message: String) -> Self {
-        Self { reason: "CreateContainerError", message, is_pull: false }
+        Self {
+            reason: "CreateContainerError",
+            message,
+            is_pull: false,
+        }
     }
 }
 
@@ -79,7 +90,9 @@ impl Start {
         let folder = self
             .folder
             .begin_attempt(&self.container.name, self.attempt)
-            .map_err(|error| NotCreated::create(format!("cannot make the container's folder: {error}")))?;
+            .map_err(|error| {
+                NotCreated::create(format!("cannot make the container's folder: {error}"))
+            })?;
         let root = match runtime {
             RuntimeKind::Process => {
                 let copy = folder.join("root");
@@ -90,8 +103,14 @@ impl Start {
             }
             RuntimeKind::Sandbox | RuntimeKind::Simulated => root,
         };
-        let spec = assemble::spec(&self, &image.configuration.config, &root, variables, &folder)
-            .map_err(|error| NotCreated::config(describe(&error)))?;
+        let spec = assemble::spec(
+            &self,
+            &image.configuration.config,
+            &root,
+            variables,
+            &folder,
+        )
+        .map_err(|error| NotCreated::config(describe(&error)))?;
         self.tell("Created", "Container created".to_owned());
         let outcome = container::start(&self.context.options.shim, &folder, &spec).await?;
         if let Outcome::Running(_) = outcome {
@@ -103,12 +122,20 @@ impl Start {
     fn image_id(&self, image: &Image) -> String {
         let name = self.container.image.as_deref().unwrap_or_default();
         match name.parse::<Reference>() {
-            Ok(reference) => format!("{}/{}@{}", reference.registry(), reference.repository(), image.digest),
+            Ok(reference) => format!(
+                "{}/{}@{}",
+                reference.registry(),
+                reference.repository(),
+                image.digest
+            ),
             Err(_) => image.digest.to_string(),
         }
     }
 
-    async fn variables(&self, image: &Image) -> Result<std::collections::BTreeMap<String, String>, NotCreated> {
+    async fn variables(
+        &self,
+        image: &Image,
+    ) -> Result<std::collections::BTreeMap<String, String>, NotCreated> {
         let client = &self.context.options.client;
         let (config_maps, secrets) = environment::references(&self.container);
         let fetched = async {
@@ -116,7 +143,9 @@ impl Start {
             sources::add_services(client, &self.pod, &mut sources).await?;
             Ok::<_, sources::SourceError>(sources)
         };
-        let sources = fetched.await.map_err(|error| NotCreated::config(describe(&error)))?;
+        let sources = fetched
+            .await
+            .map_err(|error| NotCreated::config(describe(&error)))?;
         let facts = self.context.facts(&self.address);
         let image = &image.configuration.config.env;
         environment::resolve(&self.pod, &self.container, image, &sources, &facts)
@@ -131,33 +160,65 @@ impl Start {
             message: format!("Failed to apply default image tag \"{name}\": {error}"),
             is_pull: true,
         })?;
-        let options = PullOptions { policy: policy(&self.container), ..self.context.options.pull.clone() };
+        let options = PullOptions {
+            policy: policy(&self.container),
+            ..self.context.options.pull.clone()
+        };
         let options = self.with_credentials(options, &reference).await?;
         let store = &self.context.options.images;
-        let present = store.find(&reference, &options.platform).is_ok_and(|image| image.is_some());
+        let present = store
+            .find(&reference, &options.platform)
+            .is_ok_and(|image| image.is_some());
         if present && options.policy != Policy::Always {
-            self.tell("Pulled", format!("Container image \"{name}\" already present on machine"));
+            self.tell(
+                "Pulled",
+                format!("Container image \"{name}\" already present on machine"),
+            );
         } else if options.policy != Policy::Never {
             self.tell("Pulling", format!("Pulling image \"{name}\""));
         }
-        let _turn = self.context.pulls.acquire().await.map_err(|error| NotCreated::create(error.to_string()))?;
+        let _turn = self
+            .context
+            .pulls
+            .acquire()
+            .await
+            .map_err(|error| NotCreated::create(error.to_string()))?;
         let image = pull(store.clone(), reference, options).await?;
         if !present {
             self.tell("Pulled", format!("Successfully pulled image \"{name}\""));
         }
-        let root = store.unpacked(&image).boxed().await.map_err(|error| unpack_failure(&error))?;
+        let root = store
+            .unpacked(&image)
+            .boxed()
+            .await
+            .map_err(|error| unpack_failure(&error))?;
         Ok((image, root))
     }
 
     /// Adds what the pod's `imagePullSecrets` hold for the image's registry.
-    async fn with_credentials(&self, mut options: PullOptions, image: &Reference) -> Result<PullOptions, NotCreated> {
-        let wanted = crate::pod::fields::spec(&self.pod).image_pull_secrets.iter().flatten();
+    async fn with_credentials(
+        &self,
+        mut options: PullOptions,
+        image: &Reference,
+    ) -> Result<PullOptions, NotCreated> {
+        let wanted = crate::pod::fields::spec(&self.pod)
+            .image_pull_secrets
+            .iter()
+            .flatten();
         let names = wanted.map(|reference| reference.name.clone()).collect();
         let client = &self.context.options.client;
-        let sources = sources::named(client, &self.pod, &std::collections::BTreeSet::new(), &names)
-            .await
-            .map_err(|error| NotCreated::config(describe(&error)))?;
-        let found = sources.secrets.values().find_map(|secret| assemble::registry_login(secret, image.registry()));
+        let sources = sources::named(
+            client,
+            &self.pod,
+            &std::collections::BTreeSet::new(),
+            &names,
+        )
+        .await
+        .map_err(|error| NotCreated::config(describe(&error)))?;
+        let found = sources
+            .secrets
+            .values()
+            .find_map(|secret| assemble::registry_login(secret, image.registry()));
         if let Some((user, password)) = found {
             options.client.credentials = Credentials::Basic { user, password };
         }
@@ -165,22 +226,32 @@ impl Start {
     }
 
     fn tell(&self, reason: &'static str, message: String) {
-        self.context.normal(&self.pod, Some(&self.container.name), reason, message);
+        self.context
+            .normal(&self.pod, Some(&self.container.name), reason, message);
     }
 }
 
 /// On a thread of its own, because the future of a pull is bound to one.
-async fn pull(store: Store, reference: Reference, options: PullOptions) -> Result<Image, NotCreated> {
+async fn pull(
+    store: Store,
+    reference: Reference,
+    options: PullOptions,
+) -> Result<Image, NotCreated> {
     let handle = tokio::runtime::Handle::current();
-    let pulled = tokio::task::spawn_blocking(move || handle.block_on(store.pull(&reference, &options))).await;
+    let pulled =
+        tokio::task::spawn_blocking(move || handle.block_on(store.pull(&reference, &options)))
+            .await;
     match pulled {
         Ok(pulled) => pulled.map_err(|error| pull_failure(&error)),
-        Err(error) => Err(NotCreated::create(format!("the pull was given up: {error}"))),
+        Err(error) => Err(NotCreated::create(format!(
+            "the pull was given up: {error}"
+        ))),
     }
 }
 
 fn policy(container: &Container) -> Policy {
-    let latest = |image: &str| !image.contains('@') && (image.ends_with(":latest") || !has_tag(image));
+    let latest =
+        |image: &str| !image.contains('@') && (image.ends_with(":latest") || !has_tag(image));
     match container.image_pull_policy.as_deref() {
         Some("Always") => Policy::Always,
         Some("Never") => Policy::Never,
@@ -191,7 +262,10 @@ fn policy(container: &Container) -> Policy {
 }
 
 fn has_tag(image: &str) -> bool {
-    image.rsplit('/').next().is_some_and(|last| last.contains(':'))
+    image
+        .rsplit('/')
+        .next()
+        .is_some_and(|last| last.contains(':'))
 }
 
 fn pull_failure(error: &PullError) -> NotCreated {
@@ -199,9 +273,17 @@ fn pull_failure(error: &PullError) -> NotCreated {
         PullError::NeverPulled { .. } => "ErrImageNeverPull",
         _ => "ErrImagePull",
     };
-    NotCreated { reason, message: describe(error), is_pull: true }
+    NotCreated {
+        reason,
+        message: describe(error),
+        is_pull: true,
+    }
 }
 
 fn unpack_failure(error: &UnpackError) -> NotCreated {
-    NotCreated { reason: "ErrImagePull", message: describe(error), is_pull: true }
+    NotCreated {
+        reason: "ErrImagePull",
+        message: describe(error),
+        is_pull: true,
+    }
 }

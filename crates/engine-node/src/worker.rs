@@ -24,10 +24,10 @@ use crate::container::RunningContainer;
 use crate::context::{Context, describe};
 use crate::folders::{PodFolder, PodRecord};
 use crate::pod::decide::decide;
+use crate::pod::fields;
 use crate::pod::probe::ProbeKind;
 use crate::pod::state::{Finished, PodState};
 use crate::pod::status::{self, Place};
-use crate::pod::fields;
 use crate::start::NotCreated;
 
 /// News waiting for the worker; tasks wait when it is full.
@@ -58,12 +58,35 @@ enum Begun {
 #[derive(Debug)]
 enum News {
     Prepared(Result<(), String>),
-    Begun { container: String, image_id: String, begun: Begun },
-    NotCreated { container: String, why: NotCreated },
-    Ended { container: String, finished: Finished },
-    Verdict { container: String, attempt: u32, kind: ProbeKind, success: bool },
-    ProbeFailed { container: String, kind: ProbeKind, message: String },
-    HookFailed { container: String, reason: &'static str, message: String },
+    Begun {
+        container: String,
+        image_id: String,
+        begun: Begun,
+    },
+    NotCreated {
+        container: String,
+        why: NotCreated,
+    },
+    Ended {
+        container: String,
+        finished: Finished,
+    },
+    Verdict {
+        container: String,
+        attempt: u32,
+        kind: ProbeKind,
+        success: bool,
+    },
+    ProbeFailed {
+        container: String,
+        kind: ProbeKind,
+        message: String,
+    },
+    HookFailed {
+        container: String,
+        reason: &'static str,
+        message: String,
+    },
     Published(Result<Box<PodStatus>, String>),
 }
 
@@ -140,15 +163,24 @@ impl Worker {
         }
     }
 
-    async fn take_on(context: Arc<Context>, pod: Arc<Pod>, news: mpsc::Sender<News>) -> Result<Self, String> {
+    async fn take_on(
+        context: Arc<Context>,
+        pod: Arc<Pod>,
+        news: mpsc::Sender<News>,
+    ) -> Result<Self, String> {
         let uid = fields::uid(&pod);
         let folder = PodFolder::new(&context.options.root, uid);
         let address = if fields::is_host_network(&pod) {
             context.node_address()
         } else {
-            context.addresses.take(uid).map_err(|error| describe(&error))?
+            context
+                .addresses
+                .take(uid)
+                .map_err(|error| describe(&error))?
         };
-        folder.create().map_err(|error| format!("cannot create `{}`: {error}", folder.path().display()))?;
+        folder
+            .create()
+            .map_err(|error| format!("cannot create `{}`: {error}", folder.path().display()))?;
         let record = folder.record().map_err(|error| describe(&error))?;
         let state = record.map(|record| record.state);
         let mut worker = Self {
@@ -190,7 +222,13 @@ impl Worker {
         self.save();
         let publish_at = self.publish(now);
         let shown_until = status::changes_at(&self.pod, &self.state, now);
-        ([wake_at, publish_at, shown_until].into_iter().flatten().min(), false)
+        (
+            [wake_at, publish_at, shown_until]
+                .into_iter()
+                .flatten()
+                .min(),
+            false,
+        )
     }
 
     /// Keeps what is known, for the next run of the node.
@@ -208,7 +246,11 @@ impl Worker {
             Ok(()) => self.saved = Some(self.state.clone()),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, pod = record.name, "state of a pod cannot be kept; will retry");
+                tracing::warn!(
+                    error,
+                    pod = record.name,
+                    "state of a pod cannot be kept; will retry"
+                );
             }
         }
     }
@@ -240,5 +282,7 @@ fn pause_until(wake_at: Option<Timestamp>, now: Timestamp) -> Duration {
     const LONGEST: Duration = Duration::from_secs(3600);
     let Some(at) = wake_at else { return LONGEST };
     // A moment later rather than earlier: waking too early would decide nothing.
-    Duration::try_from(at.duration_since(now)).map_or(Duration::ZERO, |pause| (pause + Duration::from_millis(1)).min(LONGEST))
+    Duration::try_from(at.duration_since(now)).map_or(Duration::ZERO, |pause| {
+        (pause + Duration::from_millis(1)).min(LONGEST)
+    })
 }

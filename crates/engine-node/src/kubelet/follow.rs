@@ -47,7 +47,12 @@ type Chunk = Result<Bytes, io::Error>;
 
 impl Reader {
     pub(super) fn new(folder: PathBuf, wish: Wish) -> Self {
-        Self { folder, wish, sent: 0, in_line: false }
+        Self {
+            folder,
+            wish,
+            sent: 0,
+            in_line: false,
+        }
     }
 
     /// Sends all that is wanted; ends with the client, the limit or the log.
@@ -84,14 +89,19 @@ impl Reader {
     }
 
     fn is_full(&self) -> bool {
-        self.wish.limit_bytes.is_some_and(|limit| self.sent >= limit)
+        self.wish
+            .limit_bytes
+            .is_some_and(|limit| self.sent >= limit)
     }
 
     /// Where to begin: the oldest file, or so many lines before the end.
     fn start(&self) -> io::Result<Option<Position>> {
         let files = self.files();
         let Some(wanted) = self.wish.tail_lines else {
-            return Ok(files.first().map(|(inode, _)| Position { inode: *inode, offset: 0 }));
+            return Ok(files.first().map(|(inode, _)| Position {
+                inode: *inode,
+                offset: 0,
+            }));
         };
         // Beginnings of the last `wanted` lines, newest file first.
         let mut missing = wanted;
@@ -99,21 +109,34 @@ impl Reader {
             let starts = line_starts(path, missing.max(1), self.wish.since)?;
             if missing == 0 {
                 let end = std::fs::metadata(path)?.len();
-                return Ok(Some(Position { inode: *inode, offset: end }));
+                return Ok(Some(Position {
+                    inode: *inode,
+                    offset: end,
+                }));
             }
             if starts.len() >= missing {
-                return Ok(starts.front().map(|offset| Position { inode: *inode, offset: *offset }));
+                return Ok(starts.front().map(|offset| Position {
+                    inode: *inode,
+                    offset: *offset,
+                }));
             }
             missing -= starts.len();
         }
-        Ok(files.first().map(|(inode, _)| Position { inode: *inode, offset: 0 }))
+        Ok(files.first().map(|(inode, _)| Position {
+            inode: *inode,
+            offset: 0,
+        }))
     }
 
     /// All files of the log, oldest first.
     fn files(&self) -> Vec<(u64, PathBuf)> {
         let mut found = Vec::new();
         for number in 0.. {
-            let path = if number == 0 { self.folder.join("log") } else { self.folder.join(format!("log.{number}")) };
+            let path = if number == 0 {
+                self.folder.join("log")
+            } else {
+                self.folder.join(format!("log.{number}"))
+            };
             match std::fs::metadata(&path) {
                 Ok(data) => found.push((data.ino(), path)),
                 // In the middle of a rotation `log` may be missing for a moment.
@@ -131,13 +154,24 @@ impl Reader {
         let at = match from {
             None => 0,
             // A file that was rotated away took what was unread with it.
-            Some(position) => files.iter().position(|(inode, _)| *inode == position.inode).unwrap_or(0),
+            Some(position) => files
+                .iter()
+                .position(|(inode, _)| *inode == position.inode)
+                .unwrap_or(0),
         };
         for (index, (inode, path)) in files.iter().enumerate().skip(at) {
-            let offset = from.filter(|position| position.inode == *inode).map_or(0, |position| position.offset);
+            let offset = from
+                .filter(|position| position.inode == *inode)
+                .map_or(0, |position| position.offset);
             let (piece, end) = self.read_piece(path, offset)?;
             if end > offset {
-                return Ok(Some((piece, Position { inode: *inode, offset: end })));
+                return Ok(Some((
+                    piece,
+                    Position {
+                        inode: *inode,
+                        offset: end,
+                    },
+                )));
             }
             if index + 1 < files.len() {
                 continue;
@@ -166,8 +200,14 @@ impl Reader {
 
     /// Turns a record back into what the container wrote.
     fn take(&mut self, record: &[u8], piece: &mut Vec<u8>) {
-        let Some(parts) = Record::parse(record) else { return };
-        if self.wish.since.is_some_and(|since| parts.at().is_some_and(|at| at < since)) {
+        let Some(parts) = Record::parse(record) else {
+            return;
+        };
+        if self
+            .wish
+            .since
+            .is_some_and(|since| parts.at().is_some_and(|at| at < since))
+        {
             return;
         }
         let before = piece.len();
@@ -203,8 +243,13 @@ impl<'a> Record<'a> {
     fn parse(record: &'a [u8]) -> Option<Self> {
         let record = record.strip_suffix(b"\n").unwrap_or(record);
         let mut parts = record.splitn(4, |byte| *byte == b' ');
-        let (time, _stream, tag, text) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        Some(Self { time, text, goes_on: tag == b"P" })
+        let (time, _stream, tag, text) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        Some(Self {
+            time,
+            text,
+            goes_on: tag == b"P",
+        })
     }
 
     fn at(&self) -> Option<Timestamp> {

@@ -36,10 +36,18 @@ impl LogQuery {
     fn wish(&self, now: Timestamp) -> Result<Wish, String> {
         let number = |name: &str, value: &Option<String>| {
             let Some(text) = value else { return Ok(None) };
-            text.parse::<u64>().map(Some).map_err(|_| format!("`{name}` must be a number, not `{text}`"))
+            text.parse::<u64>()
+                .map(Some)
+                .map_err(|_| format!("`{name}` must be a number, not `{text}`"))
         };
-        let since = match (&self.since_time, number("sinceSeconds", &self.since_seconds)?) {
-            (Some(text), _) => Some(text.parse().map_err(|_| format!("`sinceTime` must be a time, not `{text}`"))?),
+        let since = match (
+            &self.since_time,
+            number("sinceSeconds", &self.since_seconds)?,
+        ) {
+            (Some(text), _) => Some(
+                text.parse()
+                    .map_err(|_| format!("`sinceTime` must be a time, not `{text}`"))?,
+            ),
             (None, Some(seconds)) => {
                 let seconds = i64::try_from(seconds).unwrap_or(i64::MAX / 2);
                 Some(later(now, SignedDuration::from_secs(-seconds)))
@@ -52,7 +60,8 @@ impl LogQuery {
         Ok(Wish {
             follow: is_set(self.follow.as_ref()),
             timestamps: is_set(self.timestamps.as_ref()),
-            tail_lines: number("tailLines", &self.tail_lines)?.map(|lines| usize::try_from(lines).unwrap_or(usize::MAX)),
+            tail_lines: number("tailLines", &self.tail_lines)?
+                .map(|lines| usize::try_from(lines).unwrap_or(usize::MAX)),
             limit_bytes: number("limitBytes", &self.limit_bytes)?,
             since,
         })
@@ -72,7 +81,13 @@ pub(super) async fn logs(
         Ok(wish) => wish,
         Err(words) => return (StatusCode::BAD_REQUEST, words).into_response(),
     };
-    let folder = match find(&context, &namespace, &pod, &container, is_set(query.previous.as_ref())) {
+    let folder = match find(
+        &context,
+        &namespace,
+        &pod,
+        &container,
+        is_set(query.previous.as_ref()),
+    ) {
         Ok(folder) => folder,
         Err((status, words)) => return (status, words).into_response(),
     };
@@ -107,7 +122,11 @@ fn find(
     };
     let folder = PodFolder::new(&context.options.root, &record.uid);
     let current = folder.attempt(container, state.restarts);
-    let before = |attempt: u32| attempt.checked_sub(1).map(|attempt| folder.attempt(container, attempt));
+    let before = |attempt: u32| {
+        attempt
+            .checked_sub(1)
+            .map(|attempt| folder.attempt(container, attempt))
+    };
     // While a new start is made ready, the log to look at is the last one.
     let path = match (previous, current.join("log").exists()) {
         (false, true) => Some(current),

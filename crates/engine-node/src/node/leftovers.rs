@@ -23,7 +23,10 @@ pub enum LeftoverError {
         source: io::Error,
     },
     #[error("containers in `{path}` did not end: {problem}")]
-    Container { path: std::path::PathBuf, problem: String },
+    Container {
+        path: std::path::PathBuf,
+        problem: String,
+    },
 }
 
 /// Ends all containers that a node keeps in `root` and removes its state.
@@ -34,9 +37,10 @@ pub async fn remove_everything(root: &Path) -> Result<(), LeftoverError> {
         remove(&pod).await?;
     }
     match std::fs::remove_dir_all(root) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(LeftoverError::Folder { path: root.to_path_buf(), source })
-        }
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(LeftoverError::Folder {
+            path: root.to_path_buf(),
+            source,
+        }),
         _ => Ok(()),
     }
 }
@@ -47,7 +51,14 @@ pub(super) async fn remove_unknown(context: &Context, listed: &HashSet<String>) 
         return;
     }
     for pod in known_pods(&context.options.root) {
-        let Some(uid) = pod.path().file_name().and_then(|name| name.to_str()).map(str::to_owned) else { continue };
+        let Some(uid) = pod
+            .path()
+            .file_name()
+            .and_then(|name| name.to_str())
+            .map(str::to_owned)
+        else {
+            continue;
+        };
         if listed.contains(&uid) {
             continue;
         }
@@ -56,24 +67,39 @@ pub(super) async fn remove_unknown(context: &Context, listed: &HashSet<String>) 
             Err(error) => tracing::warn!(error = describe(&error), uid, "leftovers of a pod stay"),
         }
         if let Err(error) = context.addresses.release(&uid) {
-            tracing::warn!(error = describe(&error), uid, "address of a pod stays taken");
+            tracing::warn!(
+                error = describe(&error),
+                uid,
+                "address of a pod stays taken"
+            );
         }
     }
 }
 
 async fn remove(pod: &PodFolder) -> Result<(), LeftoverError> {
-    let failed = |problem: String| LeftoverError::Container { path: pod.path().to_path_buf(), problem };
+    let failed = |problem: String| LeftoverError::Container {
+        path: pod.path().to_path_buf(),
+        problem,
+    };
     for attempt in pod.attempts() {
-        match container::find(&attempt).await.map_err(|error| failed(describe(&error)))? {
+        match container::find(&attempt)
+            .await
+            .map_err(|error| failed(describe(&error)))?
+        {
             Outcome::Running(running) => {
                 running.kill().map_err(|error| failed(describe(&error)))?;
                 match tokio::time::timeout(LIMIT, running.ended()).await {
                     Ok(ended) => drop(ended.map_err(|error| failed(describe(&error)))?),
-                    Err(_elapsed) => return Err(failed(format!("killed, but still there after {LIMIT:?}"))),
+                    Err(_elapsed) => {
+                        return Err(failed(format!("killed, but still there after {LIMIT:?}")));
+                    }
                 }
             }
             Outcome::Ended(..) | Outcome::Lost(_) => {}
         }
     }
-    pod.remove().map_err(|source| LeftoverError::Folder { path: pod.path().to_path_buf(), source })
+    pod.remove().map_err(|source| LeftoverError::Folder {
+        path: pod.path().to_path_buf(),
+        source,
+    })
 }

@@ -44,7 +44,11 @@ pub(super) async fn keep_registered(context: Arc<Context>, shutdown: Cancellatio
                 RENEW_EVERY
             }
             Err(error) => {
-                tracing::warn!(error, node = context.node_name, "node cannot register or renew; will retry");
+                tracing::warn!(
+                    error,
+                    node = context.node_name,
+                    "node cannot register or renew; will retry"
+                );
                 // The object may be gone, so next time all of it is sent.
                 is_registered = false;
                 AGAIN_AFTER
@@ -78,7 +82,8 @@ async fn register(context: &Context) -> Result<(), kube::Error> {
     let name = &context.node_name;
     if api.get_opt(name).await?.is_some() {
         let labels = json!({ "metadata": { "labels": labels(context) } });
-        api.patch(name, &PatchParams::default(), &Patch::Merge(labels)).await?;
+        api.patch(name, &PatchParams::default(), &Patch::Merge(labels))
+            .await?;
         return Ok(());
     }
     let object = json!({
@@ -103,17 +108,22 @@ async fn send_status(context: &Context) -> Result<(), kube::Error> {
     let mut status = status(context, context.now());
     keep_transitions(&mut status, &known);
     let patch = Patch::Strategic(json!({ "status": status }));
-    api.patch_status(&context.node_name, &PatchParams::default(), &patch).await?;
+    api.patch_status(&context.node_name, &PatchParams::default(), &patch)
+        .await?;
     Ok(())
 }
 
 /// A condition that says what it said before has not changed since.
 fn keep_transitions(status: &mut Value, known: &Node) {
-    let before = known.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let before = known
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref());
     for condition in status["conditions"].as_array_mut().into_iter().flatten() {
-        let same = before.into_iter().flatten().find(|old| {
-            condition["type"] == old.type_ && condition["status"] == old.status
-        });
+        let same = before
+            .into_iter()
+            .flatten()
+            .find(|old| condition["type"] == old.type_ && condition["status"] == old.status);
         if let Some(since) = same.and_then(|old| old.last_transition_time.as_ref()) {
             condition["lastTransitionTime"] = json!(since);
         }
@@ -181,7 +191,10 @@ fn status(context: &Context, now: Timestamp) -> Value {
 }
 
 fn node_info(context: &Context) -> Value {
-    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+    let kernel = rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned();
     let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     json!({
@@ -200,20 +213,35 @@ fn node_info(context: &Context) -> Value {
 
 fn os_image() -> String {
     let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
-    name.map_or_else(|| "unknown".to_owned(), |name| name.trim_matches('"').to_owned())
+    let name = text
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    name.map_or_else(
+        || "unknown".to_owned(),
+        |name| name.trim_matches('"').to_owned(),
+    )
 }
 
 async fn renew(client: &Client, node: &str, now: Timestamp) -> Result<(), kube::Error> {
     let api: Api<Lease> = Api::namespaced(client.clone(), "kube-node-lease");
     let change = json!({ "spec": { "renewTime": MicroTime(now), "holderIdentity": node, "leaseDurationSeconds": LEASE_SECONDS } });
-    match api.patch(node, &PatchParams::default(), &Patch::Merge(change)).await {
-        Err(kube::Error::Api(answer)) if answer.code == 404 => create_lease(client, &api, node, now).await,
+    match api
+        .patch(node, &PatchParams::default(), &Patch::Merge(change))
+        .await
+    {
+        Err(kube::Error::Api(answer)) if answer.code == 404 => {
+            create_lease(client, &api, node, now).await
+        }
         other => other.map(drop),
     }
 }
 
-async fn create_lease(client: &Client, api: &Api<Lease>, node: &str, now: Timestamp) -> Result<(), kube::Error> {
+async fn create_lease(
+    client: &Client,
+    api: &Api<Lease>,
+    node: &str,
+    now: Timestamp,
+) -> Result<(), kube::Error> {
     let owner = Api::<Node>::all(client.clone()).get(node).await?;
     let lease = Lease {
         metadata: ObjectMeta {

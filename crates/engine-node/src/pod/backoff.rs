@@ -19,13 +19,21 @@ pub(crate) struct Backoff {
 impl Backoff {
     /// When to try again what ended at `ended`.
     pub(crate) fn due(&self, ended: Timestamp) -> Timestamp {
-        if self.is_forgotten(ended) { ended } else { later(ended, self.delay()) }
+        if self.is_forgotten(ended) {
+            ended
+        } else {
+            later(ended, self.delay())
+        }
     }
 
     /// The delay in force, in words.
     pub(crate) fn words(&self) -> String {
         let seconds = self.delay_seconds;
-        if seconds >= 60 { format!("{}m{}s", seconds / 60, seconds % 60) } else { format!("{seconds}s") }
+        if seconds >= 60 {
+            format!("{}m{}s", seconds / 60, seconds % 60)
+        } else {
+            format!("{seconds}s")
+        }
     }
 
     /// Notes a try at `now` of what had ended at `ended`.
@@ -35,7 +43,10 @@ impl Backoff {
         } else {
             (self.delay() * 2).min(LONGEST)
         };
-        *self = Self { delay_seconds: delay.as_secs(), changed: Some(now) };
+        *self = Self {
+            delay_seconds: delay.as_secs(),
+            changed: Some(now),
+        };
     }
 
     fn delay(&self) -> SignedDuration {
@@ -43,7 +54,8 @@ impl Backoff {
     }
 
     fn is_forgotten(&self, at: Timestamp) -> bool {
-        self.changed.is_some_and(|changed| at.duration_since(changed) > FORGET_AFTER)
+        self.changed
+            .is_some_and(|changed| at.duration_since(changed) > FORGET_AFTER)
     }
 }
 

@@ -14,9 +14,15 @@ const PREPARE_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(5);
 pub(crate) enum Action {
     /// Make volumes and whatever else all containers need.
     Prepare,
-    Start { container: String },
+    Start {
+        container: String,
+    },
     /// Ask a container to end, and kill it at `deadline` if it has not.
-    Stop { container: String, deadline: Timestamp, why: String },
+    Stop {
+        container: String,
+        deadline: Timestamp,
+        why: String,
+    },
     /// End the pod for good.
     Fail(Failure),
     /// Nothing of the pod runs any more: forget it here and in the API.
@@ -61,7 +67,13 @@ pub(crate) fn decide(pod: &Pod, state: &PodState, now: Timestamp) -> Decision {
         return decision;
     }
     for (_, container) in fields::containers(pod) {
-        stop_unhealthy(pod, container, &state.container(&container.name), now, &mut decision);
+        stop_unhealthy(
+            pod,
+            container,
+            &state.container(&container.name),
+            now,
+            &mut decision,
+        );
     }
     if start_early(pod, state, now, &mut decision) {
         start_main(pod, state, now, &mut decision);
@@ -79,18 +91,29 @@ pub(crate) fn runs_again(policy: RestartPolicy, code: i32) -> bool {
 }
 
 /// Stops main containers, then sidecars; answers whether nothing is left to stop.
-fn stop_all(pod: &Pod, state: &PodState, now: Timestamp, decision: &mut Decision, why: &str) -> bool {
+fn stop_all(
+    pod: &Pod,
+    state: &PodState,
+    now: Timestamp,
+    decision: &mut Decision,
+    why: &str,
+) -> bool {
     let deadline = later(now, fields::grace(pod));
     let running = |role: Role| {
         fields::containers(pod)
             .filter(move |(its, container)| {
-                ((*its == Role::Sidecar) == (role == Role::Sidecar)) && state.container(&container.name).is_running()
+                ((*its == Role::Sidecar) == (role == Role::Sidecar))
+                    && state.container(&container.name).is_running()
             })
             .map(|(_, container)| container.name.clone())
             .collect::<Vec<_>>()
     };
     let first = running(Role::Main);
-    let due = if first.is_empty() { running(Role::Sidecar) } else { first };
+    let due = if first.is_empty() {
+        running(Role::Sidecar)
+    } else {
+        first
+    };
     let all_stopped = due.is_empty();
     for name in due {
         stop(&name, &state.container(&name), deadline, why, decision);
@@ -99,24 +122,50 @@ fn stop_all(pod: &Pod, state: &PodState, now: Timestamp, decision: &mut Decision
 }
 
 /// A stop under way is only repeated to make it end sooner.
-fn stop(name: &str, state: &ContainerState, deadline: Timestamp, why: &str, decision: &mut Decision) {
-    let sooner = state.stopping.is_none_or(|known| later(deadline, SignedDuration::from_secs(1)) < known);
+fn stop(
+    name: &str,
+    state: &ContainerState,
+    deadline: Timestamp,
+    why: &str,
+    decision: &mut Decision,
+) {
+    let sooner = state
+        .stopping
+        .is_none_or(|known| later(deadline, SignedDuration::from_secs(1)) < known);
     if sooner {
-        decision.actions.push(Action::Stop { container: name.to_owned(), deadline, why: why.to_owned() });
+        decision.actions.push(Action::Stop {
+            container: name.to_owned(),
+            deadline,
+            why: why.to_owned(),
+        });
     }
 }
 
-fn stop_unhealthy(pod: &Pod, container: &Container, state: &ContainerState, now: Timestamp, decision: &mut Decision) {
+fn stop_unhealthy(
+    pod: &Pod,
+    container: &Container,
+    state: &ContainerState,
+    now: Timestamp,
+    decision: &mut Decision,
+) {
     if let (true, Some(why)) = (state.is_running(), &state.unhealthy)
         && state.stopping.is_none()
     {
-        let own = container.liveness_probe.as_ref().and_then(|probe| probe.termination_grace_period_seconds);
+        let own = container
+            .liveness_probe
+            .as_ref()
+            .and_then(|probe| probe.termination_grace_period_seconds);
         let grace = own.map_or_else(|| fields::grace(pod), SignedDuration::from_secs);
         stop(&container.name, state, later(now, grace), why, decision);
     }
 }
 
-fn deadline(pod: &Pod, state: &PodState, now: Timestamp, decision: &mut Decision) -> Option<Failure> {
+fn deadline(
+    pod: &Pod,
+    state: &PodState,
+    now: Timestamp,
+    decision: &mut Decision,
+) -> Option<Failure> {
     let limit = fields::spec(pod).active_deadline_seconds?;
     let ends_at = later(state.accepted_at?, SignedDuration::from_secs(limit));
     if now < ends_at {
@@ -181,29 +230,45 @@ fn start_main(pod: &Pod, state: &PodState, now: Timestamp, decision: &mut Decisi
     for (role, container) in fields::containers(pod).filter(|(role, _)| *role == Role::Main) {
         let known = state.container(&container.name);
         let policy = fields::restart_policy(pod, role);
-        all_over &= known.finished().is_some_and(|finished| !runs_again(policy, finished.code));
+        all_over &= known
+            .finished()
+            .is_some_and(|finished| !runs_again(policy, finished.code));
         start(pod, role, container, &known, now, decision);
     }
     if all_over {
         // Sidecars serve the main containers, and end after them.
-        decision.actions.retain(|action| !matches!(action, Action::Start { .. }));
+        decision
+            .actions
+            .retain(|action| !matches!(action, Action::Start { .. }));
         stop_all(pod, state, now, decision, "the main containers have ended");
     }
 }
 
 /// Starts a container now or, if it has to wait, later; leaves it alone if it
 /// runs or has ended for good.
-fn start(pod: &Pod, role: Role, container: &Container, state: &ContainerState, now: Timestamp, decision: &mut Decision) {
+fn start(
+    pod: &Pod,
+    role: Role,
+    container: &Container,
+    state: &ContainerState,
+    now: Timestamp,
+    decision: &mut Decision,
+) {
     let due = match &state.phase {
         Phase::Starting | Phase::Running { .. } => return,
-        Phase::Waiting(waiting) => waiting.trouble.as_ref().map_or(now, |trouble| trouble.retry_at),
+        Phase::Waiting(waiting) => waiting
+            .trouble
+            .as_ref()
+            .map_or(now, |trouble| trouble.retry_at),
         Phase::Ended(finished) if runs_again(fields::restart_policy(pod, role), finished.code) => {
             state.crash.due(finished.finished_at)
         }
         Phase::Ended(_) => return,
     };
     if due <= now {
-        decision.actions.push(Action::Start { container: container.name.clone() });
+        decision.actions.push(Action::Start {
+            container: container.name.clone(),
+        });
     } else {
         decision.wake(due);
     }

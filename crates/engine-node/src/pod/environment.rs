@@ -15,9 +15,19 @@ pub(crate) enum EnvironmentError {
     #[error("{kind} \"{name}\" not found")]
     NotFound { kind: &'static str, name: String },
     #[error("couldn't find key {key} in {kind} {namespace}/{name}")]
-    NoKey { kind: &'static str, namespace: String, name: String, key: String },
+    NoKey {
+        kind: &'static str,
+        namespace: String,
+        name: String,
+        key: String,
+    },
     #[error("key {key} in {kind} {namespace}/{name} is not text")]
-    NotText { kind: &'static str, namespace: String, name: String, key: String },
+    NotText {
+        kind: &'static str,
+        namespace: String,
+        name: String,
+        key: String,
+    },
     #[error("`env[{variable}].valueFrom` uses `{field}`, which this node does not support")]
     Unsupported { variable: String, field: String },
 }
@@ -48,12 +58,37 @@ pub(crate) struct Facts {
 pub(crate) fn references(container: &Container) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut config_maps, mut secrets) = (BTreeSet::new(), BTreeSet::new());
     for source in container.env_from.iter().flatten() {
-        config_maps.extend(source.config_map_ref.iter().map(|reference| reference.name.clone()));
-        secrets.extend(source.secret_ref.iter().map(|reference| reference.name.clone()));
+        config_maps.extend(
+            source
+                .config_map_ref
+                .iter()
+                .map(|reference| reference.name.clone()),
+        );
+        secrets.extend(
+            source
+                .secret_ref
+                .iter()
+                .map(|reference| reference.name.clone()),
+        );
     }
-    for source in container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref()) {
-        config_maps.extend(source.config_map_key_ref.iter().map(|reference| reference.name.clone()));
-        secrets.extend(source.secret_key_ref.iter().map(|reference| reference.name.clone()));
+    for source in container
+        .env
+        .iter()
+        .flatten()
+        .filter_map(|variable| variable.value_from.as_ref())
+    {
+        config_maps.extend(
+            source
+                .config_map_key_ref
+                .iter()
+                .map(|reference| reference.name.clone()),
+        );
+        secrets.extend(
+            source
+                .secret_key_ref
+                .iter()
+                .map(|reference| reference.name.clone()),
+        );
     }
     (config_maps, secrets)
 }
@@ -80,10 +115,12 @@ pub(crate) fn resolve(
     from_whole_objects(container, sources, &mut result)?;
     for variable in container.env.iter().flatten() {
         let value = match (&variable.value, &variable.value_from) {
-            (_, Some(source)) => match from_source(pod, container, &variable.name, source, sources, facts)? {
-                Some(value) => value,
-                None => continue,
-            },
+            (_, Some(source)) => {
+                match from_source(pod, container, &variable.name, source, sources, facts)? {
+                    Some(value) => value,
+                    None => continue,
+                }
+            }
             (value, None) => expand(value.as_deref().unwrap_or_default(), &result),
         };
         result.insert(variable.name.clone(), value);
@@ -102,7 +139,10 @@ pub(crate) fn expand(text: &str, variables: &BTreeMap<String, String>) -> String
         if let Some(after) = rest.strip_prefix("$$") {
             result.push('$');
             rest = after;
-        } else if let Some((name, after)) = rest.strip_prefix("$(").and_then(|inner| inner.split_once(')')) {
+        } else if let Some((name, after)) = rest
+            .strip_prefix("$(")
+            .and_then(|inner| inner.split_once(')'))
+        {
             match variables.get(name) {
                 Some(value) => result.push_str(value),
                 None => result.push_str(&rest[..rest.len() - after.len()]),
@@ -126,9 +166,18 @@ fn from_whole_objects(
         let mut take = |key: &String, value: String| result.insert(format!("{prefix}{key}"), value);
         if let Some(reference) = &source.config_map_ref {
             match sources.config_maps.get(&reference.name) {
-                Some(map) => map.data.iter().flatten().for_each(|(key, value)| drop(take(key, value.clone()))),
+                Some(map) => map
+                    .data
+                    .iter()
+                    .flatten()
+                    .for_each(|(key, value)| drop(take(key, value.clone()))),
                 None if reference.optional == Some(true) => {}
-                None => return Err(EnvironmentError::NotFound { kind: "configmap", name: reference.name.clone() }),
+                None => {
+                    return Err(EnvironmentError::NotFound {
+                        kind: "configmap",
+                        name: reference.name.clone(),
+                    });
+                }
             }
         }
         if let Some(reference) = &source.secret_ref {
@@ -137,7 +186,12 @@ fn from_whole_objects(
                     take(key, String::from_utf8_lossy(&value.0).into_owned());
                 }),
                 None if reference.optional == Some(true) => {}
-                None => return Err(EnvironmentError::NotFound { kind: "secret", name: reference.name.clone() }),
+                None => {
+                    return Err(EnvironmentError::NotFound {
+                        kind: "secret",
+                        name: reference.name.clone(),
+                    });
+                }
             }
         }
     }
@@ -152,26 +206,61 @@ fn from_source(
     sources: &Sources,
     facts: &Facts,
 ) -> Result<Option<String>, EnvironmentError> {
-    let unsupported =
-        |field: &str| EnvironmentError::Unsupported { variable: variable.to_owned(), field: field.to_owned() };
+    let unsupported = |field: &str| EnvironmentError::Unsupported {
+        variable: variable.to_owned(),
+        field: field.to_owned(),
+    };
     if let Some(reference) = &source.field_ref {
-        return field(pod, &reference.field_path, facts).map(Some).ok_or_else(|| unsupported(&reference.field_path));
+        return field(pod, &reference.field_path, facts)
+            .map(Some)
+            .ok_or_else(|| unsupported(&reference.field_path));
     }
     if let Some(reference) = &source.resource_field_ref {
-        let of = reference.container_name.as_deref().and_then(|name| fields::container(pod, name)).unwrap_or(container);
-        let divisor = reference.divisor.as_ref().map(|quantity| quantity.0.as_str());
-        return super::fields::resource(of, &reference.resource, divisor, facts.node_cpu_millis, facts.node_memory_bytes)
-            .map(Some)
-            .ok_or_else(|| unsupported(&reference.resource));
+        let of = reference
+            .container_name
+            .as_deref()
+            .and_then(|name| fields::container(pod, name))
+            .unwrap_or(container);
+        let divisor = reference
+            .divisor
+            .as_ref()
+            .map(|quantity| quantity.0.as_str());
+        return super::fields::resource(
+            of,
+            &reference.resource,
+            divisor,
+            facts.node_cpu_millis,
+            facts.node_memory_bytes,
+        )
+        .map(Some)
+        .ok_or_else(|| unsupported(&reference.resource));
     }
     if let Some(reference) = &source.config_map_key_ref {
         let object = sources.config_maps.get(&reference.name);
-        let value = object.map(|map| map.data.as_ref().and_then(|data| data.get(&reference.key)).cloned());
-        return found(pod, "configmap", "ConfigMap", &reference.name, &reference.key, reference.optional, value);
+        let value = object.map(|map| {
+            map.data
+                .as_ref()
+                .and_then(|data| data.get(&reference.key))
+                .cloned()
+        });
+        return found(
+            pod,
+            "configmap",
+            "ConfigMap",
+            &reference.name,
+            &reference.key,
+            reference.optional,
+            value,
+        );
     }
     if let Some(reference) = &source.secret_key_ref {
         let object = sources.secrets.get(&reference.name);
-        let value = object.map(|secret| secret.data.as_ref().and_then(|data| data.get(&reference.key)));
+        let value = object.map(|secret| {
+            secret
+                .data
+                .as_ref()
+                .and_then(|data| data.get(&reference.key))
+        });
         let value = match value {
             Some(Some(bytes)) => Some(Some(String::from_utf8(bytes.0.clone()).map_err(|_| {
                 EnvironmentError::NotText {
@@ -184,7 +273,15 @@ fn from_source(
             Some(None) => Some(None),
             None => None,
         };
-        return found(pod, "secret", "Secret", &reference.name, &reference.key, reference.optional, value);
+        return found(
+            pod,
+            "secret",
+            "Secret",
+            &reference.name,
+            &reference.key,
+            reference.optional,
+            value,
+        );
     }
     Err(unsupported("an unknown source"))
 }
@@ -208,16 +305,27 @@ fn found(
             name: name.to_owned(),
             key: key.to_owned(),
         }),
-        None => Err(EnvironmentError::NotFound { kind, name: name.to_owned() }),
+        None => Err(EnvironmentError::NotFound {
+            kind,
+            name: name.to_owned(),
+        }),
     }
 }
 
 /// The value of a field of the pod; `None` if it cannot be had this way.
 pub(crate) fn field(pod: &Pod, path: &str, facts: &Facts) -> Option<String> {
     let entry = |map: &Option<BTreeMap<String, String>>, key: &str| {
-        Some(map.as_ref().and_then(|map| map.get(key)).cloned().unwrap_or_default())
+        Some(
+            map.as_ref()
+                .and_then(|map| map.get(key))
+                .cloned()
+                .unwrap_or_default(),
+        )
     };
-    if let Some((map, key)) = path.strip_suffix("']").and_then(|inner| inner.split_once("['")) {
+    if let Some((map, key)) = path
+        .strip_suffix("']")
+        .and_then(|inner| inner.split_once("['"))
+    {
         return match map {
             "metadata.labels" => entry(&pod.metadata.labels, key),
             "metadata.annotations" => entry(&pod.metadata.annotations, key),
@@ -241,7 +349,11 @@ pub(crate) fn field(pod: &Pod, path: &str, facts: &Facts) -> Option<String> {
 
 fn lines(map: Option<&BTreeMap<String, String>>) -> String {
     let line = |(key, value): (&String, &String)| format!("{key}={value:?}");
-    map.into_iter().flatten().map(line).collect::<Vec<_>>().join("\n")
+    map.into_iter()
+        .flatten()
+        .map(line)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Variables older programs find services by.
@@ -251,25 +363,45 @@ fn service_variables(sources: &Sources, links: bool) -> BTreeMap<String, String>
     for service in linked.chain(&sources.api) {
         let Some(spec) = &service.spec else { continue };
         let address = spec.cluster_ip.as_deref().unwrap_or("None");
-        let Some(first) = spec.ports.as_ref().and_then(|ports| ports.first()) else { continue };
+        let Some(first) = spec.ports.as_ref().and_then(|ports| ports.first()) else {
+            continue;
+        };
         if address == "None" || address.is_empty() {
             continue;
         }
-        let prefix = service.metadata.name.as_deref().unwrap_or_default().to_uppercase().replace('-', "_");
+        let prefix = service
+            .metadata
+            .name
+            .as_deref()
+            .unwrap_or_default()
+            .to_uppercase()
+            .replace('-', "_");
         result.insert(format!("{prefix}_SERVICE_HOST"), address.to_owned());
         result.insert(format!("{prefix}_SERVICE_PORT"), first.port.to_string());
         let protocol = |port: &k8s_openapi::api::core::v1::ServicePort| {
-            port.protocol.clone().unwrap_or_else(|| "TCP".to_owned()).to_lowercase()
+            port.protocol
+                .clone()
+                .unwrap_or_else(|| "TCP".to_owned())
+                .to_lowercase()
         };
-        result.insert(format!("{prefix}_PORT"), format!("{}://{address}:{}", protocol(first), first.port));
+        result.insert(
+            format!("{prefix}_PORT"),
+            format!("{}://{address}:{}", protocol(first), first.port),
+        );
         for port in spec.ports.iter().flatten() {
             if let Some(name) = &port.name {
                 let name = name.to_uppercase().replace('-', "_");
-                result.insert(format!("{prefix}_SERVICE_PORT_{name}"), port.port.to_string());
+                result.insert(
+                    format!("{prefix}_SERVICE_PORT_{name}"),
+                    port.port.to_string(),
+                );
             }
             let protocol = protocol(port);
             let stem = format!("{prefix}_PORT_{}_{}", port.port, protocol.to_uppercase());
-            result.insert(stem.clone(), format!("{protocol}://{address}:{}", port.port));
+            result.insert(
+                stem.clone(),
+                format!("{protocol}://{address}:{}", port.port),
+            );
             result.insert(format!("{stem}_PROTO"), protocol);
             result.insert(format!("{stem}_PORT"), port.port.to_string());
             result.insert(format!("{stem}_ADDR"), address.to_owned());

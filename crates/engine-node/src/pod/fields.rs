@@ -39,7 +39,11 @@ pub(crate) fn uid(pod: &Pod) -> &str {
 
 /// One annotation by its name.
 pub(crate) fn annotation<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
-    pod.metadata.annotations.as_ref()?.get(name).map(String::as_str)
+    pod.metadata
+        .annotations
+        .as_ref()?
+        .get(name)
+        .map(String::as_str)
 }
 
 /// All containers in the order they start.
@@ -49,11 +53,17 @@ pub(crate) fn containers(pod: &Pod) -> impl Iterator<Item = (Role, &Container)> 
         let stays = container.restart_policy.as_deref() == Some("Always");
         (if stays { Role::Sidecar } else { Role::Init }, container)
     });
-    early.chain(spec.containers.iter().map(|container| (Role::Main, container)))
+    early.chain(
+        spec.containers
+            .iter()
+            .map(|container| (Role::Main, container)),
+    )
 }
 
 pub(crate) fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
-    containers(pod).map(|(_, container)| container).find(|container| container.name == name)
+    containers(pod)
+        .map(|(_, container)| container)
+        .find(|container| container.name == name)
 }
 
 /// The policy for one container: sidecars always restart, init containers
@@ -92,7 +102,12 @@ pub(crate) fn is_host_network(pod: &Pod) -> bool {
 pub(crate) fn host_name(pod: &Pod) -> String {
     let wanted = spec(pod).hostname.as_deref().unwrap_or_else(|| name(pod));
     // The kernel allows 64 bytes, DNS 63.
-    wanted.chars().take(63).collect::<String>().trim_end_matches(['-', '.']).to_owned()
+    wanted
+        .chars()
+        .take(63)
+        .collect::<String>()
+        .trim_end_matches(['-', '.'])
+        .to_owned()
 }
 
 /// A container's request or limit in units of `divisor`, rounded up; what the

@@ -43,10 +43,18 @@ pub(crate) struct Timing {
 impl Timing {
     pub(crate) fn of(probe: &Probe) -> Self {
         let at_least_one = |value: Option<i32>, default: u32| {
-            value.and_then(|value| u32::try_from(value).ok()).filter(|value| *value > 0).unwrap_or(default)
+            value
+                .and_then(|value| u32::try_from(value).ok())
+                .filter(|value| *value > 0)
+                .unwrap_or(default)
         };
-        let seconds = |value: Option<i32>, default| Duration::from_secs(u64::from(at_least_one(value, default)));
-        let delay = probe.initial_delay_seconds.and_then(|value| u64::try_from(value).ok()).unwrap_or(0);
+        let seconds = |value: Option<i32>, default| {
+            Duration::from_secs(u64::from(at_least_one(value, default)))
+        };
+        let delay = probe
+            .initial_delay_seconds
+            .and_then(|value| u64::try_from(value).ok())
+            .unwrap_or(0);
         Self {
             initial_delay: Duration::from_secs(delay),
             period: seconds(probe.period_seconds, 10),
@@ -71,9 +79,16 @@ impl Series {
         if self.last == Some(success) {
             self.length = self.length.saturating_add(1);
         } else {
-            *self = Self { last: Some(success), length: 1 };
+            *self = Self {
+                last: Some(success),
+                length: 1,
+            };
         }
-        let needed = if success { timing.successes_needed } else { timing.failures_needed };
+        let needed = if success {
+            timing.successes_needed
+        } else {
+            timing.failures_needed
+        };
         (self.length >= needed).then_some(success)
     }
 }
@@ -84,7 +99,11 @@ mod tests {
 
     #[track_caller]
     fn check(results: &str, verdicts: &str) {
-        let probe = Probe { success_threshold: Some(2), failure_threshold: Some(3), ..Probe::default() };
+        let probe = Probe {
+            success_threshold: Some(2),
+            failure_threshold: Some(3),
+            ..Probe::default()
+        };
         let timing = Timing::of(&probe);
         let mut series = Series::default();
         let seen: String = results
@@ -108,7 +127,10 @@ mod tests {
 
     #[test]
     fn unset_and_zero_timing_means_kubelets_defaults() {
-        let probe = Probe { timeout_seconds: Some(0), ..Probe::default() };
+        let probe = Probe {
+            timeout_seconds: Some(0),
+            ..Probe::default()
+        };
         let timing = Timing::of(&probe);
         assert_eq!(timing.period, Duration::from_secs(10));
         assert_eq!(timing.limit, Duration::from_secs(1));

@@ -31,7 +31,9 @@ pub(crate) enum Preparation {
     Running,
     Done,
     /// To be tried again.
-    Failed { at: Timestamp },
+    Failed {
+        at: Timestamp,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +49,7 @@ pub(crate) struct ContainerState {
     pub phase: Phase,
     /// How the start before the present one ended.
     pub last: Option<Finished>,
-    /// Starts so far, less one; also the number of the present start.
+    /// Number of the present start, also while it is only being made ready.
     pub restarts: u32,
     pub image_id: Option<String>,
     pub crash: Backoff,
@@ -69,7 +71,9 @@ pub(crate) enum Phase {
     /// Its image, environment or process is being made ready.
     Starting,
     #[serde(rename_all = "camelCase")]
-    Running { since: Timestamp },
+    Running {
+        since: Timestamp,
+    },
     Ended(Finished),
 }
 
@@ -120,6 +124,17 @@ impl ContainerState {
         }
     }
 
+    /// Restarts to tell of: one counts once its container has been created.
+    pub(crate) fn shown_restarts(&self) -> u32 {
+        match &self.phase {
+            Phase::Running { .. } => self.restarts,
+            Phase::Ended(finished) => finished.attempt,
+            Phase::Starting | Phase::Waiting(_) => {
+                self.last.as_ref().map_or(0, |last| last.attempt)
+            }
+        }
+    }
+
     /// Number of the start that comes next.
     pub(crate) fn next_attempt(&self) -> u32 {
         let previous = self.finished().or(self.last.as_ref());
@@ -139,7 +154,8 @@ impl PodState {
 
     /// Whether anything of the pod runs or is about to.
     pub(crate) fn is_active(&self) -> bool {
-        let active = |state: &ContainerState| matches!(state.phase, Phase::Running { .. } | Phase::Starting);
+        let active =
+            |state: &ContainerState| matches!(state.phase, Phase::Running { .. } | Phase::Starting);
         self.preparation == Preparation::Running || self.containers.values().any(active)
     }
 }

@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{
-    ContainerState as ApiState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
-    ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus,
+    ContainerState as ApiState, ContainerStateRunning, ContainerStateTerminated,
+    ContainerStateWaiting, ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -56,7 +56,9 @@ pub(crate) fn phase(pod: &Pod, state: &PodState) -> PodPhase {
     for (_, container) in fields::containers(pod).filter(|(role, _)| *role == Role::Init) {
         match state.container(&container.name).finished() {
             Some(finished) if finished.code == 0 => {}
-            Some(finished) if !runs_again(fields::restart_policy(pod, Role::Init), finished.code) => {
+            Some(finished)
+                if !runs_again(fields::restart_policy(pod, Role::Init), finished.code) =>
+            {
                 return PodPhase::Failed;
             }
             _ => init_pending = true,
@@ -69,20 +71,30 @@ pub(crate) fn phase(pod: &Pod, state: &PodState) -> PodPhase {
     let never_ran = |known: &ContainerState| {
         known.last.is_none() && matches!(known.phase, Phase::Waiting(_) | Phase::Starting)
     };
-    if (init_pending && main.iter().all(never_ran)) || main.is_empty() || main.iter().any(never_ran) {
+    if (init_pending && main.iter().all(never_ran)) || main.is_empty() || main.iter().any(never_ran)
+    {
         return PodPhase::Pending;
     }
     let ended: Vec<&Finished> = main.iter().filter_map(ContainerState::finished).collect();
     let policy = fields::restart_policy(pod, Role::Main);
-    if ended.len() < main.len() || ended.iter().any(|finished| runs_again(policy, finished.code)) {
+    if ended.len() < main.len()
+        || ended
+            .iter()
+            .any(|finished| runs_again(policy, finished.code))
+    {
         return PodPhase::Running;
     }
-    let sidecar_runs = fields::containers(pod)
-        .any(|(role, container)| role == Role::Sidecar && state.container(&container.name).is_running());
+    let sidecar_runs = fields::containers(pod).any(|(role, container)| {
+        role == Role::Sidecar && state.container(&container.name).is_running()
+    });
     if sidecar_runs {
         return PodPhase::Running;
     }
-    if ended.iter().all(|finished| finished.code == 0) { PodPhase::Succeeded } else { PodPhase::Failed }
+    if ended.iter().all(|finished| finished.code == 0) {
+        PodPhase::Succeeded
+    } else {
+        PodPhase::Failed
+    }
 }
 
 /// The whole status. Times of conditions that did not change come from
@@ -107,10 +119,15 @@ pub(crate) fn status(
     PodStatus {
         phase: Some(phase.name().to_owned()),
         reason: state.failure.as_ref().map(|failure| failure.reason.clone()),
-        message: state.failure.as_ref().map(|failure| failure.message.clone()),
+        message: state
+            .failure
+            .as_ref()
+            .map(|failure| failure.message.clone()),
         start_time: state.accepted_at.map(time),
         host_ip: Some(place.node_address.clone()),
-        host_ips: Some(vec![HostIP { ip: place.node_address.clone() }]),
+        host_ips: Some(vec![HostIP {
+            ip: place.node_address.clone(),
+        }]),
         pod_ip: place.pod_address.clone(),
         pod_ips: place.pod_address.clone().map(|ip| vec![PodIP { ip }]),
         init_container_statuses: (!early.is_empty()).then_some(early),
@@ -136,7 +153,7 @@ fn container_status(
         name: container.name.clone(),
         image_id: known.image_id.clone().unwrap_or_default(),
         image,
-        restart_count: i32::try_from(known.restarts).unwrap_or(i32::MAX),
+        restart_count: i32::try_from(known.shown_restarts()).unwrap_or(i32::MAX),
         ready: match role {
             Role::Init => known.finished().is_some_and(|finished| finished.code == 0),
             Role::Main | Role::Sidecar => is_ready(&known),
@@ -144,7 +161,10 @@ fn container_status(
         started: Some(known.is_running() && known.is_started),
         container_id: ran.then(|| container_id(pod, container, &known)),
         state: Some(shown),
-        last_state: Some(last.map(|finished| terminated(pod, container, finished)).unwrap_or_default()),
+        last_state: Some(
+            last.map(|finished| terminated(pod, container, finished))
+                .unwrap_or_default(),
+        ),
         ..ContainerStatus::default()
     }
 }
@@ -153,8 +173,17 @@ fn is_ready(state: &ContainerState) -> bool {
     state.is_running() && state.is_started && state.is_ready
 }
 
-fn container_id(pod: &Pod, container: &k8s_openapi::api::core::v1::Container, known: &ContainerState) -> String {
-    format!("foreshore://{}/{}/{}", fields::uid(pod), container.name, known.restarts)
+fn container_id(
+    pod: &Pod,
+    container: &k8s_openapi::api::core::v1::Container,
+    known: &ContainerState,
+) -> String {
+    format!(
+        "foreshore://{}/{}/{}",
+        fields::uid(pod),
+        container.name,
+        known.shown_restarts()
+    )
 }
 
 /// The present state and the one before it.
@@ -168,8 +197,16 @@ fn states<'a>(
 ) -> (ApiState, Option<&'a Finished>) {
     match &known.phase {
         Phase::Running { since } => {
-            let running = ContainerStateRunning { started_at: Some(time(*since)) };
-            (ApiState { running: Some(running), ..ApiState::default() }, known.last.as_ref())
+            let running = ContainerStateRunning {
+                started_at: Some(time(*since)),
+            };
+            (
+                ApiState {
+                    running: Some(running),
+                    ..ApiState::default()
+                },
+                known.last.as_ref(),
+            )
         }
         // While a new start is made ready the end of the old one is the news.
         Phase::Starting if known.last.is_some() => {
@@ -179,9 +216,15 @@ fn states<'a>(
         Phase::Starting => (waiting("ContainerCreating", None), None),
         Phase::Waiting(wait) => {
             let shown = match &wait.trouble {
-                Some(trouble) if trouble.reason == "ErrImagePull" && now >= later(trouble.at, SHOW_PULL_ERROR) => {
+                Some(trouble)
+                    if trouble.reason == "ErrImagePull"
+                        && now >= later(trouble.at, SHOW_PULL_ERROR) =>
+                {
                     let image = container.image.as_deref().unwrap_or_default();
-                    let words = format!("Back-off pulling image \"{image}\": {}: {}", trouble.reason, trouble.message);
+                    let words = format!(
+                        "Back-off pulling image \"{image}\": {}: {}",
+                        trouble.reason, trouble.message
+                    );
                     waiting("ImagePullBackOff", Some(words))
                 }
                 Some(trouble) => waiting(&trouble.reason, Some(trouble.message.clone())),
@@ -214,10 +257,12 @@ fn states<'a>(
 /// When the status changes by the mere passing of time.
 pub(crate) fn changes_at(pod: &Pod, state: &PodState, now: Timestamp) -> Option<Timestamp> {
     fields::containers(pod)
-        .filter_map(|(_, container)| match state.container(&container.name).phase {
-            Phase::Waiting(waiting) => waiting.trouble,
-            _ => None,
-        })
+        .filter_map(
+            |(_, container)| match state.container(&container.name).phase {
+                Phase::Waiting(waiting) => waiting.trouble,
+                _ => None,
+            },
+        )
         .filter(|trouble| trouble.reason == "ErrImagePull")
         .map(|trouble| later(trouble.at, SHOW_PULL_ERROR))
         .filter(|at| *at > now)
@@ -225,18 +270,39 @@ pub(crate) fn changes_at(pod: &Pod, state: &PodState, now: Timestamp) -> Option<
 }
 
 fn init_is_pending(pod: &Pod, role: Role, state: &PodState) -> bool {
-    let done = |name: &str| state.container(name).finished().is_some_and(|finished| finished.code == 0);
+    let done = |name: &str| {
+        state
+            .container(name)
+            .finished()
+            .is_some_and(|finished| finished.code == 0)
+    };
     role == Role::Main
-        && fields::containers(pod).any(|(its, container)| its == Role::Init && !done(&container.name))
+        && fields::containers(pod)
+            .any(|(its, container)| its == Role::Init && !done(&container.name))
 }
 
 fn waiting(reason: &str, message: Option<String>) -> ApiState {
-    let waiting = ContainerStateWaiting { reason: Some(reason.to_owned()), message };
-    ApiState { waiting: Some(waiting), ..ApiState::default() }
+    let waiting = ContainerStateWaiting {
+        reason: Some(reason.to_owned()),
+        message,
+    };
+    ApiState {
+        waiting: Some(waiting),
+        ..ApiState::default()
+    }
 }
 
-fn terminated(pod: &Pod, container: &k8s_openapi::api::core::v1::Container, finished: &Finished) -> ApiState {
-    let id = format!("foreshore://{}/{}/{}", fields::uid(pod), container.name, finished.attempt);
+fn terminated(
+    pod: &Pod,
+    container: &k8s_openapi::api::core::v1::Container,
+    finished: &Finished,
+) -> ApiState {
+    let id = format!(
+        "foreshore://{}/{}/{}",
+        fields::uid(pod),
+        container.name,
+        finished.attempt
+    );
     let terminated = ContainerStateTerminated {
         container_id: Some(id),
         exit_code: finished.code,
@@ -246,7 +312,10 @@ fn terminated(pod: &Pod, container: &k8s_openapi::api::core::v1::Container, fini
         finished_at: Some(time(finished.finished_at)),
         signal: None,
     };
-    ApiState { terminated: Some(terminated), ..ApiState::default() }
+    ApiState {
+        terminated: Some(terminated),
+        ..ApiState::default()
+    }
 }
 
 fn conditions(
@@ -264,23 +333,39 @@ fn conditions(
     } else if unready.is_empty() {
         None
     } else {
-        Some(("ContainersNotReady", format!("containers with unready status: [{}]", unready.join(" "))))
+        Some((
+            "ContainersNotReady",
+            format!("containers with unready status: [{}]", unready.join(" ")),
+        ))
     };
     let waiting_for: Vec<&str> = fields::containers(pod)
         .filter(|(role, container)| match role {
-            Role::Init => !state.container(&container.name).finished().is_some_and(|finished| finished.code == 0),
+            Role::Init => !state
+                .container(&container.name)
+                .finished()
+                .is_some_and(|finished| finished.code == 0),
             Role::Sidecar => !state.container(&container.name).is_started,
             Role::Main => false,
         })
         .map(|(_, container)| container.name.as_str())
         .collect();
     let begun = !matches!(phase, PodPhase::Pending);
-    let not_initialized = (!waiting_for.is_empty() && !begun)
-        .then(|| ("ContainersNotInitialized", format!("containers with incomplete status: [{}]", waiting_for.join(" "))));
+    let not_initialized = (!waiting_for.is_empty() && !begun).then(|| {
+        (
+            "ContainersNotInitialized",
+            format!(
+                "containers with incomplete status: [{}]",
+                waiting_for.join(" ")
+            ),
+        )
+    });
     let gate = failing_gate(pod);
     let ready = not_ready.clone().or(gate);
     [
-        ("PodReadyToStartContainers", (state.preparation != super::state::Preparation::Done).then(|| ("", String::new()))),
+        (
+            "PodReadyToStartContainers",
+            (state.preparation != super::state::Preparation::Done).then(|| ("", String::new())),
+        ),
         ("Initialized", not_initialized),
         ("Ready", ready),
         ("ContainersReady", not_ready),
@@ -293,23 +378,39 @@ fn conditions(
 
 fn unready_containers(pod: &Pod, state: &PodState) -> Vec<String> {
     fields::containers(pod)
-        .filter(|(role, container)| *role != Role::Init && !is_ready(&state.container(&container.name)))
+        .filter(|(role, container)| {
+            *role != Role::Init && !is_ready(&state.container(&container.name))
+        })
         .map(|(_, container)| container.name.clone())
         .collect()
 }
 
 /// A readiness gate that somebody else has not opened.
 fn failing_gate(pod: &Pod) -> Option<(&'static str, String)> {
-    let known = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let known = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref());
     let open = |kind: &str| {
-        known.is_some_and(|all| all.iter().any(|one| one.type_ == kind && one.status == "True"))
+        known.is_some_and(|all| {
+            all.iter()
+                .any(|one| one.type_ == kind && one.status == "True")
+        })
     };
     fields::spec(pod)
         .readiness_gates
         .iter()
         .flatten()
         .find(|gate| !open(&gate.condition_type))
-        .map(|gate| ("ReadinessGatesNotReady", format!("corresponding condition of pod readiness gate \"{}\" is not True", gate.condition_type)))
+        .map(|gate| {
+            (
+                "ReadinessGatesNotReady",
+                format!(
+                    "corresponding condition of pod readiness gate \"{}\" is not True",
+                    gate.condition_type
+                ),
+            )
+        })
 }
 
 fn condition(

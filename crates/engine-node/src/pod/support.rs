@@ -27,15 +27,38 @@ pub(crate) fn refused_by_pod(pod: &Pod, runtime: RuntimeKind) -> Vec<String> {
     refuse(spec.host_pid == Some(true), "spec.hostPID");
     refuse(spec.host_ipc == Some(true), "spec.hostIPC");
     refuse(spec.host_users == Some(false), "spec.hostUsers");
-    refuse(spec.share_process_namespace == Some(true), "spec.shareProcessNamespace");
-    refuse(spec.resource_claims.as_ref().is_some_and(|claims| !claims.is_empty()), "spec.resourceClaims");
-    refuse(spec.os.as_ref().is_some_and(|os| os.name != "linux"), "spec.os");
+    refuse(
+        spec.share_process_namespace == Some(true),
+        "spec.shareProcessNamespace",
+    );
+    refuse(
+        spec.resource_claims
+            .as_ref()
+            .is_some_and(|claims| !claims.is_empty()),
+        "spec.resourceClaims",
+    );
+    refuse(
+        spec.os.as_ref().is_some_and(|os| os.name != "linux"),
+        "spec.os",
+    );
     refuse(spec.runtime_class_name.is_some(), "spec.runtimeClassName");
     if let Some(security) = &spec.security_context {
-        refuse(security.sysctls.as_ref().is_some_and(|sysctls| !sysctls.is_empty()), "spec.securityContext.sysctls");
-        refuse(security.se_linux_options.is_some(), "spec.securityContext.seLinuxOptions");
+        refuse(
+            security
+                .sysctls
+                .as_ref()
+                .is_some_and(|sysctls| !sysctls.is_empty()),
+            "spec.securityContext.sysctls",
+        );
+        refuse(
+            security.se_linux_options.is_some(),
+            "spec.securityContext.seLinuxOptions",
+        );
         let plain = runtime == RuntimeKind::Process;
-        refuse(plain && security.fs_group.is_some(), "spec.securityContext.fsGroup");
+        refuse(
+            plain && security.fs_group.is_some(),
+            "spec.securityContext.fsGroup",
+        );
     }
     for volume in spec.volumes.iter().flatten() {
         if let Some(kind) = unsupported_volume(volume) {
@@ -60,8 +83,20 @@ pub(crate) fn refused_by_container(container: &Container, runtime: RuntimeKind) 
     };
     refuse(container.tty == Some(true), "tty");
     refuse(container.stdin == Some(true), "stdin");
-    refuse(container.volume_devices.as_ref().is_some_and(|devices| !devices.is_empty()), "volumeDevices");
-    refuse(container.restart_policy_rules.as_ref().is_some_and(|rules| !rules.is_empty()), "restartPolicyRules");
+    refuse(
+        container
+            .volume_devices
+            .as_ref()
+            .is_some_and(|devices| !devices.is_empty()),
+        "volumeDevices",
+    );
+    refuse(
+        container
+            .restart_policy_rules
+            .as_ref()
+            .is_some_and(|rules| !rules.is_empty()),
+        "restartPolicyRules",
+    );
     let probes = [
         (container.startup_probe.as_ref(), "startupProbe"),
         (container.readiness_probe.as_ref(), "readinessProbe"),
@@ -73,23 +108,58 @@ pub(crate) fn refused_by_container(container: &Container, runtime: RuntimeKind) 
         }
     }
     for mount in container.volume_mounts.iter().flatten() {
-        refuse(plain && mount.mount_path != TOKEN_MOUNT, &format!("volumeMounts[{}]", mount.mount_path));
-        refuse(mount.mount_propagation.as_deref().is_some_and(|mode| mode != "None"), "volumeMounts.mountPropagation");
+        refuse(
+            plain && mount.mount_path != TOKEN_MOUNT,
+            &format!("volumeMounts[{}]", mount.mount_path),
+        );
+        refuse(
+            mount
+                .mount_propagation
+                .as_deref()
+                .is_some_and(|mode| mode != "None"),
+            "volumeMounts.mountPropagation",
+        );
         refuse(mount.sub_path_expr.is_some(), "volumeMounts.subPathExpr");
     }
     if let Some(security) = &container.security_context {
-        refuse(security.privileged == Some(true), "securityContext.privileged");
-        refuse(security.se_linux_options.is_some(), "securityContext.seLinuxOptions");
-        refuse(security.proc_mount.as_deref().is_some_and(|mode| mode != "Default"), "securityContext.procMount");
-        refuse(plain && security.read_only_root_filesystem == Some(true), "securityContext.readOnlyRootFilesystem");
+        refuse(
+            security.privileged == Some(true),
+            "securityContext.privileged",
+        );
+        refuse(
+            security.se_linux_options.is_some(),
+            "securityContext.seLinuxOptions",
+        );
+        refuse(
+            security
+                .proc_mount
+                .as_deref()
+                .is_some_and(|mode| mode != "Default"),
+            "securityContext.procMount",
+        );
+        refuse(
+            plain && security.read_only_root_filesystem == Some(true),
+            "securityContext.readOnlyRootFilesystem",
+        );
     }
     refused
 }
 
 fn unsupported_probe(probe: &Probe) -> Vec<&'static str> {
-    let https = probe.http_get.as_ref().and_then(|get| get.scheme.as_deref()) == Some("HTTPS");
-    let checks = [(probe.grpc.is_some(), "grpc"), (https, "httpGet.scheme=HTTPS")];
-    checks.into_iter().filter(|(asked, _)| *asked).map(|(_, field)| field).collect()
+    let https = probe
+        .http_get
+        .as_ref()
+        .and_then(|get| get.scheme.as_deref())
+        == Some("HTTPS");
+    let checks = [
+        (probe.grpc.is_some(), "grpc"),
+        (https, "httpGet.scheme=HTTPS"),
+    ];
+    checks
+        .into_iter()
+        .filter(|(asked, _)| *asked)
+        .map(|(_, field)| field)
+        .collect()
 }
 
 /// The kind of a volume that this node cannot make.
@@ -104,7 +174,9 @@ fn unsupported_volume(volume: &Volume) -> Option<String> {
         return None;
     }
     let fields = serde_json::to_value(volume).expect("a volume is JSON");
-    let kind = fields.as_object().and_then(|map| map.keys().find(|key| *key != "name").cloned());
+    let kind = fields
+        .as_object()
+        .and_then(|map| map.keys().find(|key| *key != "name").cloned());
     Some(kind.unwrap_or_else(|| "(no source)".to_owned()))
 }
 

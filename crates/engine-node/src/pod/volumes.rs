@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    ConfigMapProjection, ConfigMapVolumeSource, DownwardAPIVolumeFile, KeyToPath, Pod, SecretProjection,
-    SecretVolumeSource, Volume, VolumeProjection,
+    ConfigMapProjection, ConfigMapVolumeSource, DownwardAPIVolumeFile, KeyToPath, Pod,
+    SecretProjection, SecretVolumeSource, Volume, VolumeProjection,
 };
 
 use super::environment::{Facts, Sources, field};
@@ -55,20 +55,39 @@ pub(crate) struct Wishes {
 pub(crate) fn wishes(pod: &Pod) -> Wishes {
     let mut wishes = Wishes::default();
     for volume in fields::spec(pod).volumes.iter().flatten() {
-        wishes.config_maps.extend(volume.config_map.iter().map(|source| source.name.clone()));
-        wishes.secrets.extend(volume.secret.iter().filter_map(|source| source.secret_name.clone()));
-        let projected = volume.projected.iter().flat_map(|source| source.sources.iter().flatten());
+        wishes
+            .config_maps
+            .extend(volume.config_map.iter().map(|source| source.name.clone()));
+        wishes.secrets.extend(
+            volume
+                .secret
+                .iter()
+                .filter_map(|source| source.secret_name.clone()),
+        );
+        let projected = volume
+            .projected
+            .iter()
+            .flat_map(|source| source.sources.iter().flatten());
         for source in projected {
-            wishes.config_maps.extend(source.config_map.iter().map(|source| source.name.clone()));
-            wishes.secrets.extend(source.secret.iter().map(|source| source.name.clone()));
-            wishes.tokens.extend(source.service_account_token.iter().map(token_wish));
+            wishes
+                .config_maps
+                .extend(source.config_map.iter().map(|source| source.name.clone()));
+            wishes
+                .secrets
+                .extend(source.secret.iter().map(|source| source.name.clone()));
+            wishes
+                .tokens
+                .extend(source.service_account_token.iter().map(token_wish));
         }
     }
     wishes
 }
 
 fn token_wish(source: &k8s_openapi::api::core::v1::ServiceAccountTokenProjection) -> TokenWish {
-    TokenWish { audience: source.audience.clone(), seconds: source.expiration_seconds.unwrap_or(TOKEN_SECONDS) }
+    TokenWish {
+        audience: source.audience.clone(),
+        seconds: source.expiration_seconds.unwrap_or(TOKEN_SECONDS),
+    }
 }
 
 /// The files of `volume`; `None` if it is not made from objects.
@@ -84,11 +103,25 @@ pub(crate) fn files(
     } else if let Some(source) = &volume.secret {
         secret(source, sources)?
     } else if let Some(source) = &volume.downward_api {
-        downward(pod, &volume.name, source.items.as_deref(), mode(source.default_mode), facts)?
+        downward(
+            pod,
+            &volume.name,
+            source.items.as_deref(),
+            mode(source.default_mode),
+            facts,
+        )?
     } else if let Some(source) = &volume.projected {
         let mut all = Files::new();
         for part in source.sources.iter().flatten() {
-            all.extend(projection(pod, &volume.name, part, mode(source.default_mode), sources, tokens, facts)?);
+            all.extend(projection(
+                pod,
+                &volume.name,
+                part,
+                mode(source.default_mode),
+                sources,
+                tokens,
+                facts,
+            )?);
         }
         all
     } else {
@@ -105,18 +138,32 @@ fn is_inside(path: &str) -> bool {
 }
 
 fn mode(asked: Option<i32>) -> u32 {
-    asked.and_then(|mode| u32::try_from(mode).ok()).map_or(DEFAULT_MODE, |mode| mode & 0o777)
+    asked
+        .and_then(|mode| u32::try_from(mode).ok())
+        .map_or(DEFAULT_MODE, |mode| mode & 0o777)
 }
 
 fn config_map(source: &ConfigMapVolumeSource, sources: &Sources) -> Result<Files, VolumeError> {
     let data = config_map_data(&source.name, source.optional, sources)?;
-    select("configmap", data, source.items.as_deref(), mode(source.default_mode), source.optional)
+    select(
+        "configmap",
+        data,
+        source.items.as_deref(),
+        mode(source.default_mode),
+        source.optional,
+    )
 }
 
 fn secret(source: &SecretVolumeSource, sources: &Sources) -> Result<Files, VolumeError> {
     let name = source.secret_name.as_deref().unwrap_or_default();
     let data = secret_data(name, source.optional, sources)?;
-    select("secret", data, source.items.as_deref(), mode(source.default_mode), source.optional)
+    select(
+        "secret",
+        data,
+        source.items.as_deref(),
+        mode(source.default_mode),
+        source.optional,
+    )
 }
 
 fn config_map_data(
@@ -126,12 +173,23 @@ fn config_map_data(
 ) -> Result<BTreeMap<String, Vec<u8>>, VolumeError> {
     match sources.config_maps.get(name) {
         Some(map) => {
-            let text = map.data.iter().flatten().map(|(key, value)| (key.clone(), value.clone().into_bytes()));
-            let binary = map.binary_data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone()));
+            let text = map
+                .data
+                .iter()
+                .flatten()
+                .map(|(key, value)| (key.clone(), value.clone().into_bytes()));
+            let binary = map
+                .binary_data
+                .iter()
+                .flatten()
+                .map(|(key, value)| (key.clone(), value.0.clone()));
             Ok(text.chain(binary).collect())
         }
         None if optional == Some(true) => Ok(BTreeMap::new()),
-        None => Err(VolumeError::NotFound { kind: "configmap", name: name.to_owned() }),
+        None => Err(VolumeError::NotFound {
+            kind: "configmap",
+            name: name.to_owned(),
+        }),
     }
 }
 
@@ -141,11 +199,17 @@ fn secret_data(
     sources: &Sources,
 ) -> Result<BTreeMap<String, Vec<u8>>, VolumeError> {
     match sources.secrets.get(name) {
-        Some(secret) => {
-            Ok(secret.data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone())).collect())
-        }
+        Some(secret) => Ok(secret
+            .data
+            .iter()
+            .flatten()
+            .map(|(key, value)| (key.clone(), value.0.clone()))
+            .collect()),
         None if optional == Some(true) => Ok(BTreeMap::new()),
-        None => Err(VolumeError::NotFound { kind: "secret", name: name.to_owned() }),
+        None => Err(VolumeError::NotFound {
+            kind: "secret",
+            name: name.to_owned(),
+        }),
     }
 }
 
@@ -157,18 +221,39 @@ fn select(
     optional: Option<bool>,
 ) -> Result<Files, VolumeError> {
     let Some(items) = items.filter(|items| !items.is_empty()) else {
-        let file = |(key, bytes)| (key, FileContent { bytes, mode: default_mode });
+        let file = |(key, bytes)| {
+            (
+                key,
+                FileContent {
+                    bytes,
+                    mode: default_mode,
+                },
+            )
+        };
         return Ok(data.into_iter().map(file).collect());
     };
     let mut files = Files::new();
     for item in items {
         match data.get(&item.key) {
             Some(bytes) => {
-                let mode = item.mode.map_or(default_mode, |mode_asked| mode(Some(mode_asked)));
-                files.insert(item.path.clone(), FileContent { bytes: bytes.clone(), mode });
+                let mode = item
+                    .mode
+                    .map_or(default_mode, |mode_asked| mode(Some(mode_asked)));
+                files.insert(
+                    item.path.clone(),
+                    FileContent {
+                        bytes: bytes.clone(),
+                        mode,
+                    },
+                );
             }
             None if optional == Some(true) => {}
-            None => return Err(VolumeError::NoKey { kind, key: item.key.clone() }),
+            None => {
+                return Err(VolumeError::NoKey {
+                    kind,
+                    key: item.key.clone(),
+                });
+            }
         }
     }
     Ok(files)
@@ -183,12 +268,22 @@ fn downward(
 ) -> Result<Files, VolumeError> {
     let mut files = Files::new();
     for item in items.unwrap_or_default() {
-        let unsupported = |field: &str| VolumeError::Unsupported { volume: volume.to_owned(), field: field.to_owned() };
+        let unsupported = |field: &str| VolumeError::Unsupported {
+            volume: volume.to_owned(),
+            field: field.to_owned(),
+        };
         let value = if let Some(reference) = &item.field_ref {
-            field(pod, &reference.field_path, facts).ok_or_else(|| unsupported(&reference.field_path))?
+            field(pod, &reference.field_path, facts)
+                .ok_or_else(|| unsupported(&reference.field_path))?
         } else if let Some(reference) = &item.resource_field_ref {
-            let container = reference.container_name.as_deref().and_then(|name| fields::container(pod, name));
-            let divisor = reference.divisor.as_ref().map(|quantity| quantity.0.as_str());
+            let container = reference
+                .container_name
+                .as_deref()
+                .and_then(|name| fields::container(pod, name));
+            let divisor = reference
+                .divisor
+                .as_ref()
+                .map(|quantity| quantity.0.as_str());
             container
                 .and_then(|container| {
                     let (cpu, memory) = (facts.node_cpu_millis, facts.node_memory_bytes);
@@ -198,8 +293,16 @@ fn downward(
         } else {
             return Err(unsupported(&item.path));
         };
-        let mode = item.mode.map_or(default_mode, |mode_asked| mode(Some(mode_asked)));
-        files.insert(item.path.clone(), FileContent { bytes: value.into_bytes(), mode });
+        let mode = item
+            .mode
+            .map_or(default_mode, |mode_asked| mode(Some(mode_asked)));
+        files.insert(
+            item.path.clone(),
+            FileContent {
+                bytes: value.into_bytes(),
+                mode,
+            },
+        );
     }
     Ok(files)
 }
@@ -213,11 +316,21 @@ fn projection(
     tokens: &BTreeMap<TokenWish, String>,
     facts: &Facts,
 ) -> Result<Files, VolumeError> {
-    if let Some(ConfigMapProjection { name, items, optional }) = &part.config_map {
+    if let Some(ConfigMapProjection {
+        name,
+        items,
+        optional,
+    }) = &part.config_map
+    {
         let data = config_map_data(name, *optional, sources)?;
         return select("configmap", data, items.as_deref(), default_mode, *optional);
     }
-    if let Some(SecretProjection { name, items, optional }) = &part.secret {
+    if let Some(SecretProjection {
+        name,
+        items,
+        optional,
+    }) = &part.secret
+    {
         let data = secret_data(name, *optional, sources)?;
         return select("secret", data, items.as_deref(), default_mode, *optional);
     }
@@ -226,10 +339,19 @@ fn projection(
     }
     if let Some(source) = &part.service_account_token {
         let token = tokens.get(&token_wish(source)).cloned().unwrap_or_default();
-        let file = FileContent { bytes: token.into_bytes(), mode: default_mode };
+        let file = FileContent {
+            bytes: token.into_bytes(),
+            mode: default_mode,
+        };
         return Ok(Files::from([(source.path.clone(), file)]));
     }
     let fields = serde_json::to_value(part).expect("a projection is JSON");
-    let kind = fields.as_object().and_then(|map| map.keys().next().cloned()).unwrap_or_default();
-    Err(VolumeError::Unsupported { volume: volume.to_owned(), field: format!("projected.{kind}") })
+    let kind = fields
+        .as_object()
+        .and_then(|map| map.keys().next().cloned())
+        .unwrap_or_default();
+    Err(VolumeError::Unsupported {
+        volume: volume.to_owned(),
+        field: format!("projected.{kind}"),
+    })
 }

@@ -43,7 +43,9 @@ pub(super) fn run(folder: &Path, program: &[OsString]) -> u8 {
         Err(error) => {
             super::complain(&super::describe(&error));
             match error {
-                ExecuteError::Run { source, .. } if source.kind() == io::ErrorKind::NotFound => NOT_FOUND,
+                ExecuteError::Run { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                    NOT_FOUND
+                }
                 _ => NOT_RUN,
             }
         }
@@ -66,11 +68,22 @@ fn execute(files: &Files, program: &[OsString]) -> Result<u8, ExecuteError> {
             Command::new(name)
         }
     };
-    command.args(arguments).env_clear().envs(spec.environment.iter().cloned()).stdin(Stdio::null());
-    let rights = ContainerSpec { isolation: Isolation::None { program: PathBuf::new(), root: PathBuf::new() }, ..spec };
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(spec.environment.iter().cloned())
+        .stdin(Stdio::null());
+    let rights = ContainerSpec {
+        isolation: Isolation::None {
+            program: PathBuf::new(),
+            root: PathBuf::new(),
+        },
+        ..spec
+    };
     let files = files.clone();
     foreshore_sys::before_exec(&mut command, move || {
-        sandbox::become_container(&files, &rights).map_err(|error| io::Error::from_raw_os_error(error.errno()))
+        sandbox::become_container(&files, &rights)
+            .map_err(|error| io::Error::from_raw_os_error(error.errno()))
     });
     foreshore_sys::die_with_parent(&mut command);
     foreshore_sys::close_inherited(&mut command);
@@ -78,7 +91,9 @@ fn execute(files: &Files, program: &[OsString]) -> Result<u8, ExecuteError> {
         program: name.to_string_lossy().into_owned(),
         source,
     })?;
-    let code = status.code().unwrap_or_else(|| SIGNALLED + status.signal().unwrap_or_default());
+    let code = status
+        .code()
+        .unwrap_or_else(|| SIGNALLED + status.signal().unwrap_or_default());
     Ok(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
@@ -88,12 +103,23 @@ fn resolve(spec: &ContainerSpec, name: &OsString) -> PathBuf {
         return PathBuf::from(name);
     };
     let path = Path::new(name);
-    let folders = spec.environment.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
+    let folders = spec
+        .environment
+        .iter()
+        .find(|(name, _)| name == "PATH")
+        .map_or("", |(_, value)| value);
     let candidates: Vec<PathBuf> = if path.components().count() > 1 {
         vec![path.to_path_buf()]
     } else {
-        folders.split(':').map(|folder| Path::new(folder).join(path)).collect()
+        folders
+            .split(':')
+            .map(|folder| Path::new(folder).join(path))
+            .collect()
     };
     let inside = |path: &PathBuf| root.join(path.strip_prefix("/").unwrap_or(path));
-    candidates.iter().map(inside).find(|path| path.is_file()).unwrap_or_else(|| root.join("no-such-program"))
+    candidates
+        .iter()
+        .map(inside)
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| root.join("no-such-program"))
 }

@@ -39,7 +39,9 @@ pub(crate) struct Lock(#[expect(dead_code, reason = "held, never read")] File);
 
 impl Files {
     pub(crate) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_path_buf() }
+        Self {
+            folder: folder.to_path_buf(),
+        }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -109,7 +111,10 @@ pub(crate) fn read_document<T: DeserializeOwned>(path: &Path) -> Result<Option<T
     match fs::read(path) {
         Ok(content) => serde_json::from_slice(&content)
             .map(Some)
-            .map_err(|source| FilesError::Damaged { path: path.to_path_buf(), source }),
+            .map_err(|source| FilesError::Damaged {
+                path: path.to_path_buf(),
+                source,
+            }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(disk("read", path, source)),
     }
@@ -135,5 +140,9 @@ pub(crate) fn write_document<T: Serialize>(path: &Path, value: &T) -> Result<(),
 }
 
 fn disk(action: &'static str, path: &Path, source: io::Error) -> FilesError {
-    FilesError::Disk { action, path: path.to_path_buf(), source }
+    FilesError::Disk {
+        action,
+        path: path.to_path_buf(),
+        source,
+    }
 }

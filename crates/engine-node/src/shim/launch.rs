@@ -44,9 +44,15 @@ pub(super) fn supervise(files: &Files) -> Result<(), ShimError> {
     let started_at = clock::now();
     let ending = match run(files, &spec) {
         Ok(status) => ending_of(status),
-        Err(error) => Ending::NotStarted { message: super::describe(&error) },
+        Err(error) => Ending::NotStarted {
+            message: super::describe(&error),
+        },
     };
-    files.write_exit(&Exit { ending, started_at, finished_at: clock::now() })?;
+    files.write_exit(&Exit {
+        ending,
+        started_at,
+        finished_at: clock::now(),
+    })?;
     Ok(())
 }
 
@@ -60,7 +66,11 @@ fn run(files: &Files, spec: &ContainerSpec) -> Result<ExitStatus, ShimError> {
     let (mut child, stdout, stderr) = start(files, spec)?;
     let container = Identity::of(child.id()).map_err(system("identify the container"))?;
     let shim = Identity::own().map_err(system("identify the shim"))?;
-    files.write_state(&RunningState { shim, container, started_at: clock::now() })?;
+    files.write_state(&RunningState {
+        shim,
+        container,
+        started_at: clock::now(),
+    })?;
     tell_started().map_err(system("close standard output"))?;
 
     let held = Process::open(container).map_err(system("hold the container"))?;
@@ -86,7 +96,10 @@ fn start(files: &Files, spec: &ContainerSpec) -> Result<(Child, OwnedFd, OwnedFd
     let (stderr, container_stderr) = io::pipe().map_err(system("make a pipe"))?;
     let (mut trouble, telling) = io::pipe().map_err(system("make a pipe"))?;
     let mut command = command(files, spec, telling).map_err(system("prepare namespaces"))?;
-    command.stdout(container_stdout).stderr(container_stderr).stdin(Stdio::null());
+    command
+        .stdout(container_stdout)
+        .stderr(container_stderr)
+        .stdin(Stdio::null());
     let spawned = command.spawn();
     // The command holds the writing ends of the pipes.
     drop(command);
@@ -105,7 +118,10 @@ fn start_failure(spec: &ContainerSpec, trouble: &mut PipeReader, error: io::Erro
         Ok(length) if length > 0 => io::Error::other(words),
         _ => io::Error::new(error.kind(), format!("`{program}`: {error}")),
     };
-    ShimError::System { action: "start the program", source }
+    ShimError::System {
+        action: "start the program",
+        source,
+    }
 }
 
 fn command(files: &Files, spec: &ContainerSpec, mut telling: PipeWriter) -> io::Result<Command> {
@@ -121,7 +137,10 @@ fn command(files: &Files, spec: &ContainerSpec, mut telling: PipeWriter) -> io::
             Command::new(name)
         }
     };
-    command.args(spec.arguments.iter().skip(1)).env_clear().envs(spec.environment.iter().cloned());
+    command
+        .args(spec.arguments.iter().skip(1))
+        .env_clear()
+        .envs(spec.environment.iter().cloned());
     command.process_group(0);
     let files = files.clone();
     let spec = spec.clone();
@@ -151,8 +170,11 @@ fn reap_orphans(container: u32) {
 /// Kills what the container left behind, until nothing is left.
 fn end_descendants(container: u32) {
     loop {
-        let left: Vec<u32> =
-            foreshore_sys::children().unwrap_or_default().into_iter().filter(|child| *child != container).collect();
+        let left: Vec<u32> = foreshore_sys::children()
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|child| *child != container)
+            .collect();
         if left.is_empty() {
             return;
         }
@@ -167,22 +189,32 @@ fn end_descendants(container: u32) {
 
 fn reap(child: u32) -> Option<()> {
     use rustix::process::{WaitOptions, waitpid};
-    waitpid(as_pid(child), WaitOptions::NOHANG).ok().flatten().map(drop)
+    waitpid(as_pid(child), WaitOptions::NOHANG)
+        .ok()
+        .flatten()
+        .map(drop)
 }
 
 fn wait_for(child: u32) {
     use rustix::process::{WaitOptions, waitpid};
-    while matches!(waitpid(as_pid(child), WaitOptions::empty()), Err(rustix::io::Errno::INTR)) {}
+    while matches!(
+        waitpid(as_pid(child), WaitOptions::empty()),
+        Err(rustix::io::Errno::INTR)
+    ) {}
 }
 
 fn as_pid(child: u32) -> Option<rustix::process::Pid> {
-    i32::try_from(child).ok().and_then(rustix::process::Pid::from_raw)
+    i32::try_from(child)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
 }
 
 fn ending_of(status: ExitStatus) -> Ending {
     match (status.code(), status.signal()) {
         (Some(code), _) => Ending::Exited { code },
         (None, Some(signal)) => Ending::Signalled { signal },
-        (None, None) => Ending::Exited { code: status.into_raw() },
+        (None, None) => Ending::Exited {
+            code: status.into_raw(),
+        },
     }
 }

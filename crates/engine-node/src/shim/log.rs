@@ -40,7 +40,10 @@ pub(super) struct Cutter {
 
 impl Cutter {
     pub(super) fn new(source: Source) -> Self {
-        Self { source, pending: Vec::new() }
+        Self {
+            source,
+            pending: Vec::new(),
+        }
     }
 
     /// Appends the records that `bytes` completes to `records`.
@@ -92,7 +95,12 @@ impl LogFiles {
     pub(super) fn open(path: &Path, limits: LogLimits) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).open(path)?;
         let written = file.metadata()?.len();
-        Ok(Self { path: path.to_path_buf(), limits, file, written })
+        Ok(Self {
+            path: path.to_path_buf(),
+            limits,
+            file,
+            written,
+        })
     }
 
     /// Writes whole records, after beginning a new file if this one is full.
@@ -108,7 +116,11 @@ impl LogFiles {
     fn rotate(&mut self) -> io::Result<()> {
         let older = |number: u32| self.path.with_extension(number.to_string());
         for number in (1..self.limits.files_max).rev() {
-            let from = if number == 1 { self.path.clone() } else { older(number - 1) };
+            let from = if number == 1 {
+                self.path.clone()
+            } else {
+                older(number - 1)
+            };
             match fs::rename(from, older(number)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -134,7 +146,9 @@ mod tests {
             cutter.cut(piece, now, &mut records);
         }
         cutter.finish(now, &mut records);
-        String::from_utf8(records).unwrap().replace("1970-01-01T00:00:01.000000000Z stdout ", "")
+        String::from_utf8(records)
+            .unwrap()
+            .replace("1970-01-01T00:00:01.000000000Z stdout ", "")
     }
 
     #[test]
@@ -152,8 +166,14 @@ mod tests {
     fn a_long_line_is_cut_into_parts_of_bounded_size() {
         let long = vec![b'x'; RECORD_BYTES_MAX * 2 + 3];
         let text = cut(&[&long, b"\n"]);
-        let lengths: Vec<_> = text.lines().map(|line| (&line[..1], line.len() - 2)).collect();
-        assert_eq!(lengths, [("P", RECORD_BYTES_MAX), ("P", RECORD_BYTES_MAX), ("F", 3)]);
+        let lengths: Vec<_> = text
+            .lines()
+            .map(|line| (&line[..1], line.len() - 2))
+            .collect();
+        assert_eq!(
+            lengths,
+            [("P", RECORD_BYTES_MAX), ("P", RECORD_BYTES_MAX), ("F", 3)]
+        );
     }
 
     #[test]
@@ -168,10 +188,15 @@ mod tests {
     fn full_files_are_kept_up_to_the_limit_and_no_record_is_torn() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let limits = LogLimits { file_bytes_max: 20, files_max: 3 };
+        let limits = LogLimits {
+            file_bytes_max: 20,
+            files_max: 3,
+        };
         let mut files = LogFiles::open(&path, limits).unwrap();
         for number in 0..10 {
-            files.append(format!("record {number}\n").as_bytes()).unwrap();
+            files
+                .append(format!("record {number}\n").as_bytes())
+                .unwrap();
         }
         let content = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
         assert_eq!(content("log"), "record 8\nrecord 9\n");

@@ -12,9 +12,15 @@ use super::log::{Cutter, LogFiles, Source};
 /// Bytes taken from a pipe at once: what a pipe holds.
 const CHUNK: usize = 64 * 1024;
 /// How often orphans that ended are looked for while the container runs.
-const ORPHANS_EVERY: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
+const ORPHANS_EVERY: Timespec = Timespec {
+    tv_sec: 60,
+    tv_nsec: 0,
+};
 /// How long output is waited for after the end, if somebody keeps a pipe open.
-const LAST_WORDS: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+const LAST_WORDS: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 200_000_000,
+};
 
 /// One of the container's two outputs.
 #[derive(Debug)]
@@ -36,9 +42,15 @@ pub(super) struct Pump {
 
 impl Pump {
     pub(super) fn new(stdout: OwnedFd, stderr: OwnedFd, log: LogFiles) -> Self {
-        let output = |pipe: OwnedFd, source| Output { pipe: Some(File::from(pipe)), cutter: Cutter::new(source) };
+        let output = |pipe: OwnedFd, source| Output {
+            pipe: Some(File::from(pipe)),
+            cutter: Cutter::new(source),
+        };
         Self {
-            outputs: [output(stdout, Source::Stdout), output(stderr, Source::Stderr)],
+            outputs: [
+                output(stdout, Source::Stdout),
+                output(stderr, Source::Stderr),
+            ],
             log,
             broken: false,
             chunk: vec![0; CHUNK],
@@ -48,7 +60,11 @@ impl Pump {
 
     /// Moves output until the process behind `ended` has ended. Calls
     /// `now_and_then` every minute and after nothing else.
-    pub(super) fn run_until(&mut self, ended: &OwnedFd, mut now_and_then: impl FnMut()) -> io::Result<()> {
+    pub(super) fn run_until(
+        &mut self,
+        ended: &OwnedFd,
+        mut now_and_then: impl FnMut(),
+    ) -> io::Result<()> {
         loop {
             let ready = self.wait(Some(ended.as_fd()), ORPHANS_EVERY)?;
             for index in ready.outputs {
@@ -102,7 +118,11 @@ impl Pump {
                 other => break other?,
             }
         };
-        let mut ready = Ready { outputs: Vec::with_capacity(2), ended: false, nothing: count == 0 };
+        let mut ready = Ready {
+            outputs: Vec::with_capacity(2),
+            ended: false,
+            nothing: count == 0,
+        };
         for (entry, who) in set.iter().zip(whose) {
             if entry.revents().is_empty() {
                 continue;
@@ -125,7 +145,9 @@ impl Pump {
             Ok(length) => {
                 self.records.clear();
                 let now = foreshore_model::clock::now();
-                output.cutter.cut(&self.chunk[..length], now, &mut self.records);
+                output
+                    .cutter
+                    .cut(&self.chunk[..length], now, &mut self.records);
                 self.store();
             }
         }
@@ -138,7 +160,9 @@ impl Pump {
         match self.log.append(&self.records) {
             Ok(()) => self.broken = false,
             Err(error) if !self.broken => {
-                super::complain(&format!("output is lost, the log cannot be written: {error}"));
+                super::complain(&format!(
+                    "output is lost, the log cannot be written: {error}"
+                ));
                 self.broken = true;
             }
             Err(_) => {}

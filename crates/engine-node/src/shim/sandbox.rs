@@ -22,8 +22,13 @@ const DEVICE_LINKS: [(&str, &str); 5] = [
     ("pts/ptmx", "/dev/ptmx"),
 ];
 /// Parts of `/proc` through which root could reach the host.
-const HIDDEN: [&str; 5] =
-    ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/proc/sysrq-trigger"];
+const HIDDEN: [&str; 5] = [
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/timer_list",
+    "/proc/sched_debug",
+    "/proc/sysrq-trigger",
+];
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SandboxError {
@@ -47,7 +52,9 @@ pub(super) enum SandboxError {
 impl SandboxError {
     pub(super) fn errno(&self) -> i32 {
         match self {
-            Self::Path { source, .. } | Self::Step { source, .. } => source.raw_os_error().unwrap_or(libc_einval()),
+            Self::Path { source, .. } | Self::Step { source, .. } => {
+                source.raw_os_error().unwrap_or(libc_einval())
+            }
             Self::Capability(_) => libc_einval(),
         }
     }
@@ -63,7 +70,11 @@ fn step(action: &'static str) -> impl FnOnce(io::Error) -> SandboxError {
 
 fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SandboxError {
     let path = path.to_path_buf();
-    move |source| SandboxError::Path { action, path, source }
+    move |source| SandboxError::Path {
+        action,
+        path,
+        source,
+    }
 }
 
 /// Turns the calling process, a fresh child of the shim, into the container.
@@ -72,12 +83,17 @@ pub(super) fn become_container(files: &Files, spec: &ContainerSpec) -> Result<()
         enter(files, sandbox)?;
     }
     // Capabilities first: whoever is not root afterwards may not lower the bound.
-    let kept = spec.capabilities.as_ref().map(|names| capabilities(names)).transpose()?;
+    let kept = spec
+        .capabilities
+        .as_ref()
+        .map(|names| capabilities(names))
+        .transpose()?;
     if let Some(kept) = kept {
         credentials::keep_capabilities(kept).map_err(step("drop capabilities"))?;
     }
     if let Some(user) = &spec.user {
-        credentials::become_user(user.user, user.group, &user.further_groups).map_err(step("change the user"))?;
+        credentials::become_user(user.user, user.group, &user.further_groups)
+            .map_err(step("change the user"))?;
     }
     if let Some(kept) = kept {
         credentials::limit_capabilities(kept).map_err(step("drop capabilities"))?;
@@ -88,11 +104,16 @@ pub(super) fn become_container(files: &Files, spec: &ContainerSpec) -> Result<()
     std::env::set_current_dir(&spec.directory).map_err(at("start in", &spec.directory))
 }
 
-pub(super) fn capabilities(names: &[String]) -> Result<rustix::thread::CapabilitySet, SandboxError> {
-    names.iter().try_fold(rustix::thread::CapabilitySet::empty(), |all, name| {
-        let one = credentials::capability(name).ok_or_else(|| SandboxError::Capability(name.clone()))?;
-        Ok(all | one)
-    })
+pub(super) fn capabilities(
+    names: &[String],
+) -> Result<rustix::thread::CapabilitySet, SandboxError> {
+    names
+        .iter()
+        .try_fold(rustix::thread::CapabilitySet::empty(), |all, name| {
+            let one = credentials::capability(name)
+                .ok_or_else(|| SandboxError::Capability(name.clone()))?;
+            Ok(all | one)
+        })
 }
 
 fn enter(files: &Files, sandbox: &SandboxSpec) -> Result<(), SandboxError> {
@@ -106,7 +127,9 @@ fn enter(files: &Files, sandbox: &SandboxSpec) -> Result<(), SandboxError> {
     }
     let mut volumes = Vec::new();
     for volume in &sandbox.mounts {
-        let is_folder = fs::metadata(&volume.source).map_err(at("examine", &volume.source))?.is_dir();
+        let is_folder = fs::metadata(&volume.source)
+            .map_err(at("examine", &volume.source))?
+            .is_dir();
         let tree = Tree::of(&volume.source).map_err(at("use", &volume.source))?;
         volumes.push((volume, is_folder, tree));
     }
@@ -164,7 +187,11 @@ fn hide_host() -> Result<(), SandboxError> {
     let parameters = Path::new("/proc/sys");
     mount::bind(parameters, parameters).map_err(at("mount", parameters))?;
     mount::make_read_only(parameters).map_err(at("make read-only", parameters))?;
-    for path in HIDDEN.map(Path::new).into_iter().filter(|path| path.exists()) {
+    for path in HIDDEN
+        .map(Path::new)
+        .into_iter()
+        .filter(|path| path.exists())
+    {
         mount::bind(Path::new("/dev/null"), path).map_err(at("hide", path))?;
     }
     Ok(())
@@ -180,5 +207,6 @@ fn attach(volume: &MountSpec, is_folder: bool, tree: Tree) -> Result<(), Sandbox
         }
         fs::write(target, "").map_err(at("create", target))?;
     }
-    tree.attach(target, volume.writable).map_err(at("mount", target))
+    tree.attach(target, volume.writable)
+        .map_err(at("mount", target))
 }

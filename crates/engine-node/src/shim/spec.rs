@@ -31,7 +31,10 @@ pub(crate) struct ContainerSpec {
 pub(crate) enum Isolation {
     /// A plain process; `program` is where its file is on the host, `root`
     /// where the other files of its image are.
-    None { program: PathBuf, root: PathBuf },
+    None {
+        program: PathBuf,
+        root: PathBuf,
+    },
     Sandbox(SandboxSpec),
 }
 
@@ -77,7 +80,10 @@ pub(crate) struct LogLimits {
 impl Default for LogLimits {
     /// What kubelet keeps.
     fn default() -> Self {
-        Self { file_bytes_max: 10 * 1024 * 1024, files_max: 5 }
+        Self {
+            file_bytes_max: 10 * 1024 * 1024,
+            files_max: 5,
+        }
     }
 }
 
@@ -112,10 +118,16 @@ pub(crate) struct Exit {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Ending {
-    Exited { code: i32 },
-    Signalled { signal: i32 },
+    Exited {
+        code: i32,
+    },
+    Signalled {
+        signal: i32,
+    },
     /// The program could not be started at all.
-    NotStarted { message: String },
+    NotStarted {
+        message: String,
+    },
 }
 
 mod identity {
@@ -124,13 +136,28 @@ mod identity {
 
     use super::IdentityShape;
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-    pub(super) fn serialize<S: Serializer>(identity: &Identity, serializer: S) -> Result<S::Ok, S::Error> {
-        IdentityShape { pid: identity.pid, start_time: identity.start_time }.serialize(serializer)
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde calls it with a reference"
+    )]
+    pub(super) fn serialize<S: Serializer>(
+        identity: &Identity,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        IdentityShape {
+            pid: identity.pid,
+            start_time: identity.start_time,
+        }
+        .serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Identity, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Identity, D::Error> {
         let shape = IdentityShape::deserialize(deserializer)?;
-        Ok(Identity { pid: shape.pid, start_time: shape.start_time })
+        Ok(Identity {
+            pid: shape.pid,
+            start_time: shape.start_time,
+        })
     }
 }

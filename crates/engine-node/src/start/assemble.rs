@@ -65,9 +65,16 @@ pub(super) fn spec(
 ) -> Result<ContainerSpec, AssembleError> {
     let container = &start.container;
     let arguments = arguments(start, image, &variables)?;
-    let directory = container.working_dir.clone().filter(|directory| !directory.is_empty());
+    let directory = container
+        .working_dir
+        .clone()
+        .filter(|directory| !directory.is_empty());
     let directory = directory.unwrap_or_else(|| image.working_dir.clone());
-    let directory = if directory.is_empty() { "/".to_owned() } else { directory };
+    let directory = if directory.is_empty() {
+        "/".to_owned()
+    } else {
+        directory
+    };
     let user = user::resolve(&start.pod, container, &image.user, root)?;
     let user = may_change_user(start, user)?;
     let options = &start.context.options;
@@ -77,14 +84,22 @@ pub(super) fn spec(
             image_root: root.to_path_buf(),
             host_name: fields::host_name(&start.pod),
             mounts: mounts(start, folder)?,
-            read_only_root: security.and_then(|security| security.read_only_root_filesystem) == Some(true),
+            read_only_root: security.and_then(|security| security.read_only_root_filesystem)
+                == Some(true),
         };
         (Isolation::Sandbox(sandbox), PathBuf::from(directory))
     } else {
         name_server(start, &mut variables);
         let program = program(&arguments[0], &directory, root, &variables)?;
-        let place = user::locate(root, Path::new(&directory)).ok_or(AssembleError::NoDirectory(directory))?;
-        (Isolation::None { program, root: root.to_path_buf() }, place)
+        let place = user::locate(root, Path::new(&directory))
+            .ok_or(AssembleError::NoDirectory(directory))?;
+        (
+            Isolation::None {
+                program,
+                root: root.to_path_buf(),
+            },
+            place,
+        )
     };
     Ok(ContainerSpec {
         arguments,
@@ -93,7 +108,10 @@ pub(super) fn spec(
         network: options.ground.pin().map(Path::to_path_buf),
         isolation,
         user,
-        capabilities: rustix::process::geteuid().is_root().then(|| capabilities(start)).transpose()?,
+        capabilities: rustix::process::geteuid()
+            .is_root()
+            .then(|| capabilities(start))
+            .transpose()?,
         no_new_privileges: container
             .security_context
             .as_ref()
@@ -109,14 +127,33 @@ fn arguments(
 ) -> Result<Vec<String>, AssembleError> {
     let own = |words: &Option<Vec<String>>| words.clone().filter(|words| !words.is_empty());
     let (command, args) = (own(&start.container.command), own(&start.container.args));
-    let expanded = |words: Vec<String>| words.iter().map(|word| expand(word, variables)).collect::<Vec<_>>();
+    let expanded = |words: Vec<String>| {
+        words
+            .iter()
+            .map(|word| expand(word, variables))
+            .collect::<Vec<_>>()
+    };
     // The image's arguments belong to the image's program.
     let words = match (command, args) {
-        (Some(command), args) => expanded(command.into_iter().chain(args.into_iter().flatten()).collect()),
-        (None, Some(args)) => image.entrypoint.iter().cloned().chain(expanded(args)).collect(),
+        (Some(command), args) => expanded(
+            command
+                .into_iter()
+                .chain(args.into_iter().flatten())
+                .collect(),
+        ),
+        (None, Some(args)) => image
+            .entrypoint
+            .iter()
+            .cloned()
+            .chain(expanded(args))
+            .collect(),
         (None, None) => image.entrypoint.iter().chain(&image.cmd).cloned().collect(),
     };
-    if words.first().is_none_or(String::is_empty) { Err(AssembleError::NoCommand) } else { Ok(words) }
+    if words.first().is_none_or(String::is_empty) {
+        Err(AssembleError::NoCommand)
+    } else {
+        Ok(words)
+    }
 }
 
 /// A plain process sees the host's resolver file; this tells programs that
@@ -125,7 +162,9 @@ fn name_server(start: &Start, variables: &mut BTreeMap<String, String>) {
     let options = &start.context.options;
     let namespace = fields::namespace(&start.pod);
     let domain = &options.dns_domain;
-    variables.entry("FORESHORE_NAMESERVER".to_owned()).or_insert_with(|| options.dns_address.to_string());
+    variables
+        .entry("FORESHORE_NAMESERVER".to_owned())
+        .or_insert_with(|| options.dns_address.to_string());
     variables
         .entry("FORESHORE_SEARCH".to_owned())
         .or_insert_with(|| format!("{namespace}.svc.{domain} svc.{domain} {domain}"));
@@ -143,11 +182,22 @@ fn program(
     } else if name.contains('/') {
         vec![Path::new(directory).join(name)]
     } else {
-        let folders = variables.get("PATH").map(String::as_str).unwrap_or_default();
-        folders.split(':').map(|folder| Path::new(folder).join(name)).collect()
+        let folders = variables
+            .get("PATH")
+            .map(String::as_str)
+            .unwrap_or_default();
+        folders
+            .split(':')
+            .map(|folder| Path::new(folder).join(name))
+            .collect()
     };
-    let found = candidates.iter().filter_map(|path| user::locate(root, path)).find(|path| path.is_file());
-    found.ok_or_else(|| AssembleError::NoProgram { program: name.to_owned() })
+    let found = candidates
+        .iter()
+        .filter_map(|path| user::locate(root, path))
+        .find(|path| path.is_file());
+    found.ok_or_else(|| AssembleError::NoProgram {
+        program: name.to_owned(),
+    })
 }
 
 /// Only root can run something as somebody else. A plain process runs as
@@ -160,14 +210,25 @@ fn may_change_user(start: &Start, user: User) -> Result<Option<User>, AssembleEr
         (true, true) => Ok(Some(user)),
         (false, _) => Ok(None),
         (true, false) if user.user == own.as_raw() || (sandbox && user.user == 0) => Ok(None),
-        (true, false) => Err(UserError::NotRoot { wanted: user.user, own: own.as_raw() }.into()),
+        (true, false) => Err(UserError::NotRoot {
+            wanted: user.user,
+            own: own.as_raw(),
+        }
+        .into()),
     }
 }
 
 fn capabilities(start: &Start) -> Result<Vec<String>, AssembleError> {
-    let asked = start.container.security_context.as_ref().and_then(|security| security.capabilities.as_ref());
+    let asked = start
+        .container
+        .security_context
+        .as_ref()
+        .and_then(|security| security.capabilities.as_ref());
     let names = |list: Option<&Vec<String>>| {
-        list.into_iter().flatten().map(|name| name.strip_prefix("CAP_").unwrap_or(name).to_owned()).collect::<Vec<_>>()
+        list.into_iter()
+            .flatten()
+            .map(|name| name.strip_prefix("CAP_").unwrap_or(name).to_owned())
+            .collect::<Vec<_>>()
     };
     let drop = names(asked.and_then(|asked| asked.drop.as_ref()));
     let add = names(asked.and_then(|asked| asked.add.as_ref()));
@@ -176,9 +237,15 @@ fn capabilities(start: &Start) -> Result<Vec<String>, AssembleError> {
             return Err(AssembleError::Capability(name.clone()));
         }
     }
-    let dropped = |name: &str| drop.iter().any(|dropped| dropped == name || dropped == "ALL");
-    let mut kept: Vec<String> =
-        CAPABILITIES.iter().filter(|name| !dropped(name)).map(|name| (*name).to_owned()).collect();
+    let dropped = |name: &str| {
+        drop.iter()
+            .any(|dropped| dropped == name || dropped == "ALL")
+    };
+    let mut kept: Vec<String> = CAPABILITIES
+        .iter()
+        .filter(|name| !dropped(name))
+        .map(|name| (*name).to_owned())
+        .collect();
     if add.iter().any(|name| name == "ALL") {
         return Err(AssembleError::Capability("ALL".to_owned()));
     }
@@ -198,8 +265,16 @@ fn mounts(start: &Start, folder: &Path) -> Result<Vec<MountSpec>, AssembleError>
     // Whoever the container runs as may leave a last message.
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o666);
     std::fs::set_permissions(&log, open).map_err(AssembleError::TerminationLog)?;
-    let target = start.container.termination_message_path.as_deref().unwrap_or("/dev/termination-log");
-    mounts.push(MountSpec { source: log, target: PathBuf::from(target), writable: true });
+    let target = start
+        .container
+        .termination_message_path
+        .as_deref()
+        .unwrap_or("/dev/termination-log");
+    mounts.push(MountSpec {
+        source: log,
+        target: PathBuf::from(target),
+        writable: true,
+    });
     for mount in start.container.volume_mounts.iter().flatten() {
         mounts.push(volume_mount(start, mount)?);
     }
@@ -235,17 +310,34 @@ fn volume_mount(start: &Start, mount: &VolumeMount) -> Result<MountSpec, Assembl
 
 /// Resolves a sub path; a link planted in the volume does not lead out of it.
 fn sub_folder(volume: &str, base: &Path, sub_path: &str) -> Result<PathBuf, AssembleError> {
-    let outside = || AssembleError::SubPath { volume: volume.to_owned(), sub_path: sub_path.to_owned() };
-    if sub_path.starts_with('/') || Path::new(sub_path).components().any(|part| part.as_os_str() == "..") {
+    let outside = || AssembleError::SubPath {
+        volume: volume.to_owned(),
+        sub_path: sub_path.to_owned(),
+    };
+    if sub_path.starts_with('/')
+        || Path::new(sub_path)
+            .components()
+            .any(|part| part.as_os_str() == "..")
+    {
         return Err(outside());
     }
     let path = base.join(sub_path);
-    let failed = |source| AssembleError::MakeSubPath { volume: volume.to_owned(), source };
+    let failed = |source| AssembleError::MakeSubPath {
+        volume: volume.to_owned(),
+        source,
+    };
     if !path.exists() {
         std::fs::create_dir_all(&path).map_err(failed)?;
     }
-    let (real, base) = (path.canonicalize().map_err(failed)?, base.canonicalize().map_err(failed)?);
-    if real.starts_with(&base) { Ok(real) } else { Err(outside()) }
+    let (real, base) = (
+        path.canonicalize().map_err(failed)?,
+        base.canonicalize().map_err(failed)?,
+    );
+    if real.starts_with(&base) {
+        Ok(real)
+    } else {
+        Err(outside())
+    }
 }
 
 /// User and password that a `kubernetes.io/dockerconfigjson` secret has for a registry.
@@ -253,13 +345,25 @@ pub(super) fn registry_login(secret: &Secret, registry: &str) -> Option<(String,
     let bytes = secret.data.as_ref()?.get(".dockerconfigjson")?;
     let config: serde_json::Value = serde_json::from_slice(&bytes.0).ok()?;
     let logins = config.get("auths")?.as_object()?;
-    let host = |name: &str| name.trim_start_matches("https://").trim_end_matches('/').to_owned();
+    let host = |name: &str| {
+        name.trim_start_matches("https://")
+            .trim_end_matches('/')
+            .to_owned()
+    };
     let (_, login) = logins.iter().find(|(name, _)| host(name) == registry)?;
-    let text = |field: &str| login.get(field).and_then(serde_json::Value::as_str).map(str::to_owned);
+    let text = |field: &str| {
+        login
+            .get(field)
+            .and_then(serde_json::Value::as_str)
+            .map(str::to_owned)
+    };
     if let (Some(user), Some(password)) = (text("username"), text("password")) {
         return Some((user, password));
     }
-    let decoded = base64::engine::general_purpose::STANDARD.decode(text("auth")?).ok()?;
+    let decoded = base64::engine::general_purpose::STANDARD
+        .decode(text("auth")?)
+        .ok()?;
     let both = String::from_utf8(decoded).ok()?;
-    both.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
+    both.split_once(':')
+        .map(|(user, password)| (user.to_owned(), password.to_owned()))
 }

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 /// Copies the tree; links are copied as links, special files are left out.
 pub(super) async fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let (from, to) = (from.to_path_buf(), to.to_path_buf());
-    tokio::task::spawn_blocking(move || copy_tree(from, to)).await.map_err(io::Error::other)?
+    tokio::task::spawn_blocking(move || copy_tree(from, to))
+        .await
+        .map_err(io::Error::other)?
 }
 
 fn copy_tree(from: PathBuf, to: PathBuf) -> io::Result<()> {

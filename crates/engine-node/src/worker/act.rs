@@ -27,10 +27,15 @@ impl Worker {
         match action {
             Action::Prepare => self.prepare(),
             Action::Start { container } => self.start(&container, now),
-            Action::Stop { container, deadline, why } => self.stop(&container, deadline, &why, now),
+            Action::Stop {
+                container,
+                deadline,
+                why,
+            } => self.stop(&container, deadline, &why, now),
             Action::Fail(failure) => {
                 let words = failure.message.clone();
-                self.context.warn(&self.pod, None, "DeadlineExceeded", words);
+                self.context
+                    .warn(&self.pod, None, "DeadlineExceeded", words);
                 self.state.failure = Some(failure);
             }
             Action::Remove => return true,
@@ -64,7 +69,9 @@ impl Worker {
         state.is_ready = false;
         state.stopping = None;
         state.unhealthy = None;
-        let Some(container) = fields::container(&self.pod, name).cloned() else { return };
+        let Some(container) = fields::container(&self.pod, name).cloned() else {
+            return;
+        };
         if self.context.options.runtime == RuntimeKind::Simulated {
             let news = simulate::start(&self.pod, &container, attempt, now);
             self.spawn(async move { Some(news) });
@@ -84,9 +91,16 @@ impl Worker {
             Some(match start.run().await {
                 Ok(created) => {
                     let begun = begun(&context, &container, attempt, created.outcome);
-                    News::Begun { container: name, image_id: created.image_id, begun }
+                    News::Begun {
+                        container: name,
+                        image_id: created.image_id,
+                        begun,
+                    }
                 }
-                Err(why) => News::NotCreated { container: name, why },
+                Err(why) => News::NotCreated {
+                    container: name,
+                    why,
+                },
             })
         });
     }
@@ -94,7 +108,9 @@ impl Worker {
     /// Looks after a container that runs: waits for its end, probes it.
     pub(super) fn attend(&mut self, name: &str, live: Live) {
         let attempt = self.state.container(name).restarts;
-        let Some(container) = fields::container(&self.pod, name).cloned().map(Arc::new) else { return };
+        let Some(container) = fields::container(&self.pod, name).cloned().map(Arc::new) else {
+            return;
+        };
         let mut tasks = Vec::new();
         match &live {
             Live::Real(running) => {
@@ -103,26 +119,52 @@ impl Worker {
                 let context = Arc::clone(&self.context);
                 tasks.push(self.spawn(async move {
                     let finished = wait_for_end(&context, &waits, &its, attempt).await;
-                    Some(News::Ended { container: its.name.clone(), finished })
+                    Some(News::Ended {
+                        container: its.name.clone(),
+                        finished,
+                    })
                 }));
                 if let Ok(address) = self.address.parse() {
                     let context = Arc::clone(&self.context);
-                    let target = Target { context, container, running: running_too, address };
+                    let target = Target {
+                        context,
+                        container,
+                        running: running_too,
+                        address,
+                    };
                     tasks.extend(self.watch_health(&target, attempt));
                 }
             }
             Live::Simulated(end) => {
-                tasks.push(self.spawn(simulate::life(Arc::clone(&self.pod), container, attempt, end.clone())));
-                tasks.push(self.spawn(simulate::readiness(Arc::clone(&self.pod), name.to_owned(), attempt)));
+                tasks.push(self.spawn(simulate::life(
+                    Arc::clone(&self.pod),
+                    container,
+                    attempt,
+                    end.clone(),
+                )));
+                tasks.push(self.spawn(simulate::readiness(
+                    Arc::clone(&self.pod),
+                    name.to_owned(),
+                    attempt,
+                )));
             }
         }
-        self.attended.insert(name.to_owned(), Attended { live, tasks, stop: None });
+        self.attended.insert(
+            name.to_owned(),
+            Attended {
+                live,
+                tasks,
+                stop: None,
+            },
+        );
     }
 
     fn stop(&mut self, name: &str, deadline: Timestamp, why: &str, now: Timestamp) {
         let state = self.state.container_mut(name);
         let first_time = state.stopping.replace(deadline).is_none();
-        let Some(attended) = self.attended.get_mut(name) else { return };
+        let Some(attended) = self.attended.get_mut(name) else {
+            return;
+        };
         if let Some(earlier) = attended.stop.take() {
             earlier.abort();
         }
@@ -130,7 +172,12 @@ impl Worker {
         let grace = Duration::try_from(deadline.duration_since(now)).unwrap_or(Duration::ZERO);
         if first_time {
             tracing::debug!(container = name, why, "container is being stopped");
-            self.context.normal(&self.pod, Some(name), "Killing", format!("Stopping container {name}"));
+            self.context.normal(
+                &self.pod,
+                Some(name),
+                "Killing",
+                format!("Stopping container {name}"),
+            );
         }
         let handle = match live {
             Live::Simulated(end) => {
@@ -150,11 +197,19 @@ impl Worker {
     pub(super) fn target(&self, name: &str, running: &Arc<RunningContainer>) -> Option<Target> {
         let container = fields::container(&self.pod, name).cloned().map(Arc::new)?;
         let address = self.address.parse().ok()?;
-        Some(Target { context: Arc::clone(&self.context), container, running: Arc::clone(running), address })
+        Some(Target {
+            context: Arc::clone(&self.context),
+            container,
+            running: Arc::clone(running),
+            address,
+        })
     }
 
     /// Forgets the pod here, and tells the API that it is gone.
-    pub(super) async fn remove(mut self, shutdown: &tokio_util::sync::CancellationToken) -> WorkerEnd {
+    pub(super) async fn remove(
+        mut self,
+        shutdown: &tokio_util::sync::CancellationToken,
+    ) -> WorkerEnd {
         self.tasks.abort_all();
         if !self.is_gone && !self.remove_from_api(shutdown).await {
             return WorkerEnd::Left;
@@ -171,7 +226,11 @@ impl Worker {
 }
 
 /// Runs the `preStop` hook, asks the container to end, and insists in the end.
-async fn stop(running: Arc<RunningContainer>, target: Option<Target>, grace: Duration) -> Option<News> {
+async fn stop(
+    running: Arc<RunningContainer>,
+    target: Option<Target>,
+    grace: Duration,
+) -> Option<News> {
     let deadline = tokio::time::Instant::now() + grace;
     let hook = target.as_ref().and_then(|target| {
         let handler = target.container.lifecycle.as_ref()?.pre_stop.clone()?;
@@ -182,17 +241,29 @@ async fn stop(running: Arc<RunningContainer>, target: Option<Target>, grace: Dur
     if let Some((target, handler)) = hook {
         if let Err(error) = target.hook(&handler, grace).await {
             let container = target.container.name.clone();
-            news = Some(News::HookFailed { container, reason: "FailedPreStopHook", message: error.to_string() });
+            news = Some(News::HookFailed {
+                container,
+                reason: "FailedPreStopHook",
+                message: error.to_string(),
+            });
         }
         deadline = deadline.max(tokio::time::Instant::now() + AFTER_HOOK);
     }
     if let Err(error) = running.terminate() {
-        tracing::warn!(error = &error as &dyn std::error::Error, "container cannot be asked to end");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "container cannot be asked to end"
+        );
     }
-    if !matches!(tokio::time::timeout_at(deadline, running.shim_ended()).await, Ok(Ok(())))
-        && let Err(error) = running.kill()
+    if !matches!(
+        tokio::time::timeout_at(deadline, running.shim_ended()).await,
+        Ok(Ok(()))
+    ) && let Err(error) = running.kill()
     {
-        tracing::warn!(error = &error as &dyn std::error::Error, "container cannot be killed");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "container cannot be killed"
+        );
     }
     news
 }
@@ -207,7 +278,10 @@ async fn wait_for_end(
         Ok(Some(exit)) => finished(&exit, container, running.folder(), attempt),
         Ok(None) => lost(running.state.started_at, context.now(), attempt),
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "end of a container is not known");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "end of a container is not known"
+            );
             lost(running.state.started_at, context.now(), attempt)
         }
     }
@@ -234,12 +308,19 @@ pub(super) fn begun(
     match outcome {
         Outcome::Running(running) => {
             let since = running.state.started_at;
-            Begun::Running { live: Live::Real(running), since }
+            Begun::Running {
+                live: Live::Real(running),
+                since,
+            }
         }
         Outcome::Ended(exit, folder) => Begun::Ended(finished(&exit, container, &folder, attempt)),
         Outcome::Lost(state) => {
             let now = context.now();
-            Begun::Ended(lost(state.map_or(now, |state| state.started_at), now, attempt))
+            Begun::Ended(lost(
+                state.map_or(now, |state| state.started_at),
+                now,
+                attempt,
+            ))
         }
     }
 }
@@ -297,5 +378,7 @@ pub(super) fn waiting_after(why: &NotCreated, now: Timestamp, retry_at: Timestam
         at: now,
         retry_at,
     };
-    Phase::Waiting(Waiting { trouble: Some(trouble) })
+    Phase::Waiting(Waiting {
+        trouble: Some(trouble),
+    })
 }

@@ -26,7 +26,9 @@ impl Worker {
                 self.is_gone = true;
                 // Whoever deletes by force has the node do what is left.
                 let mut pod = (*self.pod).clone();
-                pod.metadata.deletion_timestamp.get_or_insert_with(|| Time(self.context.now()));
+                pod.metadata
+                    .deletion_timestamp
+                    .get_or_insert_with(|| Time(self.context.now()));
                 pod.metadata.deletion_grace_period_seconds = Some(GRACE_WHEN_GONE_SECONDS);
                 self.pod = Arc::new(pod);
             }
@@ -41,18 +43,40 @@ impl Worker {
                 self.state.preparation = Preparation::Failed { at: now };
                 self.context.warn(&self.pod, None, "FailedMount", message);
             }
-            News::Begun { container, image_id, begun } => self.hear_begun(&container, image_id, begun),
+            News::Begun {
+                container,
+                image_id,
+                begun,
+            } => self.hear_begun(&container, image_id, begun),
             News::NotCreated { container, why } => self.hear_not_created(&container, &why),
-            News::Ended { container, finished } => self.hear_ended(&container, finished),
-            News::Verdict { container, attempt, kind, success } => {
+            News::Ended {
+                container,
+                finished,
+            } => self.hear_ended(&container, finished),
+            News::Verdict {
+                container,
+                attempt,
+                kind,
+                success,
+            } => {
                 self.hear_verdict(&container, attempt, kind, success);
             }
-            News::ProbeFailed { container, kind, message } => {
+            News::ProbeFailed {
+                container,
+                kind,
+                message,
+            } => {
                 let words = format!("{} probe failed: {message}", kind.name());
-                self.context.warn(&self.pod, Some(&container), "Unhealthy", words);
+                self.context
+                    .warn(&self.pod, Some(&container), "Unhealthy", words);
             }
-            News::HookFailed { container, reason, message } => {
-                self.context.warn(&self.pod, Some(&container), reason, message.clone());
+            News::HookFailed {
+                container,
+                reason,
+                message,
+            } => {
+                self.context
+                    .warn(&self.pod, Some(&container), reason, message.clone());
                 if reason == "FailedPostStartHook" {
                     self.state.container_mut(&container).unhealthy = Some(message);
                 }
@@ -62,7 +86,9 @@ impl Worker {
     }
 
     fn hear_begun(&mut self, name: &str, image_id: String, begun: Begun) {
-        let container = fields::container(&self.pod, name).cloned().unwrap_or_default();
+        let container = fields::container(&self.pod, name)
+            .cloned()
+            .unwrap_or_default();
         let state = self.state.container_mut(name);
         state.image_id = Some(image_id);
         state.pull = crate::pod::backoff::Backoff::default();
@@ -80,7 +106,9 @@ impl Worker {
 
     fn hear_not_created(&mut self, name: &str, why: &NotCreated) {
         let now = self.context.now();
-        let image = fields::container(&self.pod, name).and_then(|container| container.image.clone()).unwrap_or_default();
+        let image = fields::container(&self.pod, name)
+            .and_then(|container| container.image.clone())
+            .unwrap_or_default();
         let state = self.state.container_mut(name);
         let retry_at = if why.is_pull {
             state.pull.next(now, now);
@@ -91,9 +119,17 @@ impl Worker {
         state.phase = waiting_after(why, now, retry_at);
         let tell = |reason, words| self.context.warn(&self.pod, Some(name), reason, words);
         if why.is_pull {
-            tell("Failed", format!("Failed to pull image \"{image}\": {}", why.message));
+            tell(
+                "Failed",
+                format!("Failed to pull image \"{image}\": {}", why.message),
+            );
             tell("Failed", format!("Error: {}", why.reason));
-            self.context.normal(&self.pod, Some(name), "BackOff", format!("Back-off pulling image \"{image}\""));
+            self.context.normal(
+                &self.pod,
+                Some(name),
+                "BackOff",
+                format!("Back-off pulling image \"{image}\""),
+            );
         } else {
             tell("Failed", format!("Error: {}", why.message));
         }
@@ -101,7 +137,11 @@ impl Worker {
 
     fn hear_ended(&mut self, name: &str, finished: Finished) {
         if let Some(attended) = self.attended.remove(name) {
-            attended.tasks.iter().chain(&attended.stop).for_each(tokio::task::AbortHandle::abort);
+            attended
+                .tasks
+                .iter()
+                .chain(&attended.stop)
+                .for_each(tokio::task::AbortHandle::abort);
         }
         if finished.reason == "StartError" {
             let words = format!("Error: {}", finished.message.as_deref().unwrap_or_default());
@@ -114,14 +154,22 @@ impl Worker {
         state.unhealthy = None;
         let again = state.crash.due(finished.finished_at);
         if finished.finished_at < again {
-            let words = format!("Back-off restarting failed container {name} in pod {}", self.full_name());
+            let words = format!(
+                "Back-off restarting failed container {name} in pod {}",
+                self.full_name()
+            );
             self.context.warn(&self.pod, Some(name), "BackOff", words);
         }
         self.state.container_mut(name).phase = Phase::Ended(finished);
     }
 
     fn full_name(&self) -> String {
-        format!("{}_{}({})", fields::name(&self.pod), fields::namespace(&self.pod), fields::uid(&self.pod))
+        format!(
+            "{}_{}({})",
+            fields::name(&self.pod),
+            fields::namespace(&self.pod),
+            fields::uid(&self.pod)
+        )
     }
 
     fn hear_verdict(&mut self, name: &str, attempt: u32, kind: ProbeKind, success: bool) {
@@ -146,11 +194,21 @@ impl Worker {
 
     /// Runs the `postStart` hook, if there is one.
     fn post_start(&mut self, name: &str) {
-        let Some(super::Live::Real(running)) = self.attended.get(name).map(|attended| attended.live.clone()) else {
+        let Some(super::Live::Real(running)) = self
+            .attended
+            .get(name)
+            .map(|attended| attended.live.clone())
+        else {
             return;
         };
-        let Some(target) = self.target(name, &running) else { return };
-        let Some(handler) = target.container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.clone())
+        let Some(target) = self.target(name, &running) else {
+            return;
+        };
+        let Some(handler) = target
+            .container
+            .lifecycle
+            .as_ref()
+            .and_then(|lifecycle| lifecycle.post_start.clone())
         else {
             return;
         };
@@ -159,7 +217,11 @@ impl Worker {
             let limit = std::time::Duration::from_secs(60);
             let error = target.hook(&handler, limit).await.err()?;
             let container = target.container.name.clone();
-            Some(News::HookFailed { container, reason: "FailedPostStartHook", message: error.to_string() })
+            Some(News::HookFailed {
+                container,
+                reason: "FailedPostStartHook",
+                message: error.to_string(),
+            })
         });
     }
 }

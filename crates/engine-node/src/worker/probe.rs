@@ -17,7 +17,9 @@ impl Worker {
     pub(super) fn watch_health(&mut self, target: &Target, attempt: u32) -> Vec<AbortHandle> {
         let is_started = self.state.container(&target.container.name).is_started;
         let kinds = [ProbeKind::Readiness, ProbeKind::Liveness];
-        let present = kinds.into_iter().filter(|kind| kind.of(&target.container).is_some());
+        let present = kinds
+            .into_iter()
+            .filter(|kind| kind.of(&target.container).is_some());
         let mut tasks = Vec::new();
         if !is_started && ProbeKind::Startup.of(&target.container).is_some() {
             // The others wait for it, so one task does them all.
@@ -25,7 +27,9 @@ impl Worker {
             let (target, news) = (target.clone(), self.news.clone());
             tasks.push(self.spawn(async move {
                 watch(&target, ProbeKind::Startup, attempt, &news).await;
-                let all = rest.into_iter().map(|kind| watch(&target, kind, attempt, &news));
+                let all = rest
+                    .into_iter()
+                    .map(|kind| watch(&target, kind, attempt, &news));
                 futures::future::join_all(all).await;
                 None
             }));
@@ -43,8 +47,15 @@ impl Worker {
 }
 
 /// Asks until the startup probe has succeeded or, for the other kinds, for ever.
-async fn watch(target: &Target, kind: ProbeKind, attempt: u32, news: &tokio::sync::mpsc::Sender<News>) {
-    let Some(probe) = kind.of(&target.container) else { return };
+async fn watch(
+    target: &Target,
+    kind: ProbeKind,
+    attempt: u32,
+    news: &tokio::sync::mpsc::Sender<News>,
+) {
+    let Some(probe) = kind.of(&target.container) else {
+        return;
+    };
     let timing = Timing::of(probe);
     let container = target.container.name.clone();
     tokio::time::sleep(timing.initial_delay).await;
@@ -57,7 +68,11 @@ async fn watch(target: &Target, kind: ProbeKind, attempt: u32, news: &tokio::syn
         let counts = pace.counts(success);
         if counts {
             if let Err(failure) = outcome {
-                let item = News::ProbeFailed { container: container.clone(), kind, message: failure.to_string() };
+                let item = News::ProbeFailed {
+                    container: container.clone(),
+                    kind,
+                    message: failure.to_string(),
+                };
                 if news.send(item).await.is_err() {
                     return;
                 }
@@ -66,7 +81,12 @@ async fn watch(target: &Target, kind: ProbeKind, attempt: u32, news: &tokio::syn
                 && told != Some(verdict)
             {
                 told = Some(verdict);
-                let item = News::Verdict { container: container.clone(), attempt, kind, success: verdict };
+                let item = News::Verdict {
+                    container: container.clone(),
+                    attempt,
+                    kind,
+                    success: verdict,
+                };
                 if news.send(item).await.is_err() || (kind == ProbeKind::Startup && verdict) {
                     return;
                 }
@@ -92,7 +112,12 @@ struct Pace {
 impl Pace {
     fn new(kind: ProbeKind, timing: &Timing) -> Self {
         let early = (kind != ProbeKind::Liveness).then_some(EARLY);
-        Self { period: timing.period, early, since_counted: timing.period }
+        let since_counted = Duration::ZERO;
+        Self {
+            period: timing.period,
+            early,
+            since_counted,
+        }
     }
 
     fn counts(&mut self, success: bool) -> bool {

@@ -48,7 +48,11 @@ impl Worker {
         None
     }
 
-    pub(super) fn hear_published(&mut self, outcome: Result<Box<PodStatus>, String>, now: Timestamp) {
+    pub(super) fn hear_published(
+        &mut self,
+        outcome: Result<Box<PodStatus>, String>,
+        now: Timestamp,
+    ) {
         self.publishing.is_under_way = false;
         match outcome {
             Ok(status) => {
@@ -57,7 +61,12 @@ impl Worker {
             }
             Err(error) => {
                 let (namespace, name) = (fields::namespace(&self.pod), fields::name(&self.pod));
-                tracing::debug!(error, namespace, name, "status was not accepted; will retry");
+                tracing::debug!(
+                    error,
+                    namespace,
+                    name,
+                    "status was not accepted; will retry"
+                );
                 self.publishing.retry_at = Some(later(now, AGAIN_AFTER));
             }
         }
@@ -69,7 +78,10 @@ impl Worker {
     }
 
     fn api(&self) -> Api<Pod> {
-        Api::namespaced(self.context.options.client.clone(), fields::namespace(&self.pod))
+        Api::namespaced(
+            self.context.options.client.clone(),
+            fields::namespace(&self.pod),
+        )
     }
 
     /// Tells how the pod ended and deletes it; `false` if the node shuts down
@@ -82,16 +94,25 @@ impl Worker {
         }
         let parameters = DeleteParams {
             grace_period_seconds: Some(0),
-            preconditions: Some(Preconditions { uid: self.pod.metadata.uid.clone(), resource_version: None }),
+            preconditions: Some(Preconditions {
+                uid: self.pod.metadata.uid.clone(),
+                resource_version: None,
+            }),
             ..DeleteParams::default()
         };
         loop {
-            let deleted = tokio::time::timeout(LIMIT, api.delete(fields::name(&self.pod), &parameters)).await;
+            let deleted =
+                tokio::time::timeout(LIMIT, api.delete(fields::name(&self.pod), &parameters)).await;
             match deleted {
                 Ok(Ok(_)) => return true,
                 // Gone already, or somebody else by the same name.
-                Ok(Err(kube::Error::Api(status))) if status.code == 404 || status.code == 409 => return true,
-                Ok(Err(error)) => tracing::warn!(error = &error as &dyn std::error::Error, "pod was not deleted; will retry"),
+                Ok(Err(kube::Error::Api(status))) if status.code == 404 || status.code == 409 => {
+                    return true;
+                }
+                Ok(Err(error)) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "pod was not deleted; will retry"
+                ),
                 Err(_elapsed) => tracing::warn!("pod was not deleted in time; will retry"),
             }
             tokio::select! {
@@ -105,7 +126,8 @@ impl Worker {
 /// Patches the status. The uid goes with it, so that a pod of the same name
 /// that took this one's place is left alone.
 async fn send(api: &Api<Pod>, pod: &Pod, status: &PodStatus) -> Result<(), String> {
-    let patch = serde_json::json!({ "metadata": { "uid": pod.metadata.uid }, "status": full(status) });
+    let patch =
+        serde_json::json!({ "metadata": { "uid": pod.metadata.uid }, "status": full(status) });
     let name = fields::name(pod);
     let parameters = PatchParams::default();
     let patch = Patch::Strategic(patch);
@@ -128,7 +150,12 @@ fn full(status: &PodStatus) -> serde_json::Value {
             fields.entry(name).or_insert(serde_json::Value::Null);
         }
     }
-    for condition in value.get_mut("conditions").and_then(|list| list.as_array_mut()).into_iter().flatten() {
+    for condition in value
+        .get_mut("conditions")
+        .and_then(|list| list.as_array_mut())
+        .into_iter()
+        .flatten()
+    {
         if let Some(fields) = condition.as_object_mut() {
             for name in ["reason", "message"] {
                 fields.entry(name).or_insert(serde_json::Value::Null);

@@ -14,13 +14,19 @@ impl Worker {
         if self.state.accepted_at.is_none() {
             self.state.accepted_at = Some(self.context.now());
             // A pod that ended before this node knew of it is not started again.
-            let phase = self.pod.status.as_ref().and_then(|status| status.phase.as_deref());
+            let phase = self
+                .pod
+                .status
+                .as_ref()
+                .and_then(|status| status.phase.as_deref());
             self.state.is_over = matches!(phase, Some("Succeeded" | "Failed"));
         }
         if self.state.preparation == Preparation::Running {
             self.state.preparation = Preparation::Wanted;
         }
-        let names: Vec<String> = fields::containers(&self.pod).map(|(_, container)| container.name.clone()).collect();
+        let names: Vec<String> = fields::containers(&self.pod)
+            .map(|(_, container)| container.name.clone())
+            .collect();
         for name in names {
             let state = self.state.container(&name);
             let was_running = state.is_running();
@@ -38,11 +44,17 @@ impl Worker {
     }
 
     async fn find(&mut self, name: &str, attempt: u32, was_running: bool) {
-        let container = fields::container(&self.pod, name).cloned().unwrap_or_default();
+        let container = fields::container(&self.pod, name)
+            .cloned()
+            .unwrap_or_default();
         let outcome = match container::find(&self.folder.attempt(name, attempt)).await {
             Ok(outcome) => outcome,
             Err(error) => {
-                tracing::warn!(error = describe(&error), container = name, "container was not found again");
+                tracing::warn!(
+                    error = describe(&error),
+                    container = name,
+                    "container was not found again"
+                );
                 container::Outcome::Lost(None)
             }
         };

@@ -28,17 +28,31 @@ const PULL_ERROR: &str = "foreshore.local/simulate-pull-error";
 pub(super) fn start(pod: &Pod, container: &Container, attempt: u32, now: Timestamp) -> News {
     let name = container.name.clone();
     if let Some(words) = fields::annotation(pod, PULL_ERROR) {
-        let why = NotCreated { reason: "ErrImagePull", message: words.to_owned(), is_pull: true };
-        return News::NotCreated { container: name, why };
+        let why = NotCreated {
+            reason: "ErrImagePull",
+            message: words.to_owned(),
+            is_pull: true,
+        };
+        return News::NotCreated {
+            container: name,
+            why,
+        };
     }
     let image_id = container.image.clone().unwrap_or_default();
     let is_init = fields::containers(pod).any(|(role, its)| role == Role::Init && its.name == name);
     let begun = if is_init {
         Begun::Ended(finished(0, now, now, attempt))
     } else {
-        Begun::Running { live: Live::Simulated(CancellationToken::new()), since: now }
+        Begun::Running {
+            live: Live::Simulated(CancellationToken::new()),
+            since: now,
+        }
     };
-    News::Begun { container: name, image_id, begun }
+    News::Begun {
+        container: name,
+        image_id,
+        begun,
+    }
 }
 
 /// Lives until it is stopped, or until its annotations say.
@@ -67,13 +81,21 @@ pub(super) async fn life(
         code = own_end => code,
     };
     let finished = finished(code, started_at, foreshore_model::clock::now(), attempt);
-    Some(News::Ended { container: container.name.clone(), finished })
+    Some(News::Ended {
+        container: container.name.clone(),
+        finished,
+    })
 }
 
 /// Becomes ready when its annotation says.
 pub(super) async fn readiness(pod: Arc<Pod>, container: String, attempt: u32) -> Option<News> {
     tokio::time::sleep(seconds(&pod, READY_AFTER).unwrap_or_default()).await;
-    Some(News::Verdict { container, attempt, kind: ProbeKind::Readiness, success: true })
+    Some(News::Verdict {
+        container,
+        attempt,
+        kind: ProbeKind::Readiness,
+        success: true,
+    })
 }
 
 fn seconds(pod: &Pod, annotation: &str) -> Option<Duration> {
@@ -86,5 +108,12 @@ fn seconds(pod: &Pod, annotation: &str) -> Option<Duration> {
 
 fn finished(code: i32, started_at: Timestamp, finished_at: Timestamp, attempt: u32) -> Finished {
     let reason = if code == 0 { "Completed" } else { "Error" };
-    Finished { code, reason: reason.to_owned(), message: None, started_at, finished_at, attempt }
+    Finished {
+        code,
+        reason: reason.to_owned(),
+        message: None,
+        started_at,
+        finished_at,
+        attempt,
+    }
 }

@@ -1,0 +1,75 @@
+//! What the tests run in containers: a tiny HTTP server and other behaviours.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["serve", port, ready_file] => serve(port.parse().expect("a port"), Path::new(ready_file)),
+        ["exit", code] => std::process::exit(code.parse().expect("a number")),
+        ["sleep"] => loop {
+            std::thread::sleep(Duration::from_secs(3600));
+        },
+        ["show", paths @ ..] => {
+            for path in paths {
+                say(&format!("{path}={:?}", std::fs::read_to_string(path)));
+            }
+            for (name, value) in std::env::vars() {
+                say(&format!("{name}={value}"));
+            }
+            say(&format!(
+                "write to / is {:?}",
+                std::fs::write("/made-here", "x").map_err(|error| error.kind())
+            ));
+        }
+        ["exists", path] => std::process::exit(i32::from(!Path::new(path).exists())),
+        ["write", path, text] => std::fs::write(path, text).expect("a path to write"),
+        ["talk", count] => {
+            for number in 0..count.parse().expect("a number") {
+                say(&format!("line {number}"));
+            }
+            loop {
+                std::thread::sleep(Duration::from_secs(3600));
+            }
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn say(words: &str) {
+    let mut out = std::io::stdout();
+    writeln!(out, "{words}")
+        .and_then(|()| out.flush())
+        .expect("somebody listens");
+}
+
+/// Answers 200 while `ready_file` exists, or always if it is `-`.
+fn serve(port: u16, ready_file: &Path) {
+    let address = std::env::var("POD_IP").expect("the node sets it");
+    let listener = TcpListener::bind((address.as_str(), port)).expect("a free port");
+    say("listening");
+    for stream in listener.incoming().flatten() {
+        answer(stream, ready_file);
+    }
+}
+
+fn answer(mut stream: TcpStream, ready_file: &Path) {
+    let mut request = [0; 4096];
+    if stream.read(&mut request).is_err() {
+        return;
+    }
+    let ready = ready_file == Path::new("-") || ready_file.exists();
+    let status = if ready {
+        "200 OK"
+    } else {
+        "503 Service Unavailable"
+    };
+    let text = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    if let Err(error) = stream.write_all(text.as_bytes()) {
+        say(&format!("client is gone: {error}"));
+    }
+}

@@ -1,0 +1,171 @@
+//! What goes wrong, in the words a Kubernetes user expects.
+
+use foreshore_engine_node::RuntimeKind;
+use kube::api::{DeleteParams, PostParams};
+use serde_json::json;
+
+use crate::fixture::{Fixture, container, phase, processes_in, waiting};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_that_cannot_be_had_is_waited_for_and_named() {
+    let fixture = Fixture::new(RuntimeKind::Process).await;
+    for (name, image, policy) in [
+        ("nowhere", "127.0.0.1:1/none:1", "IfNotPresent"),
+        ("never", "127.0.0.1:1/none:1", "Never"),
+        ("broken", "UPPER//case", "IfNotPresent"),
+    ] {
+        fixture
+            .pod(name, &[], |pod| {
+                pod["spec"]["containers"][0]["image"] = json!(image);
+                pod["spec"]["containers"][0]["imagePullPolicy"] = json!(policy);
+            })
+            .await;
+    }
+    fixture
+        .until("nowhere", |pod| waiting(pod).0 == "ErrImagePull")
+        .await;
+    let pod = fixture
+        .until("nowhere", |pod| waiting(pod).0 == "ImagePullBackOff")
+        .await;
+    assert!(
+        waiting(&pod).1.contains("127.0.0.1:1/none"),
+        "{:?}",
+        waiting(&pod)
+    );
+    assert_eq!(phase(&pod), "Pending");
+    fixture
+        .until("never", |pod| waiting(pod).0 == "ErrImageNeverPull")
+        .await;
+    fixture
+        .until("broken", |pod| waiting(pod).0 == "InvalidImageName")
+        .await;
+    fixture.until_event("nowhere", "Failed").await;
+    fixture.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_config_map_holds_the_container_back_until_it_is_there() {
+    let fixture = Fixture::new(RuntimeKind::Process).await;
+    fixture
+        .pod("wants", &["sleep"], |pod| {
+            pod["spec"]["containers"][0]["envFrom"] =
+                json!([{ "configMapRef": { "name": "late" } }]);
+        })
+        .await;
+    let pod = fixture
+        .until("wants", |pod| {
+            waiting(pod).0 == "CreateContainerConfigError"
+        })
+        .await;
+    assert_eq!(waiting(&pod).1, "configmap \"late\" not found");
+    let maps: kube::Api<k8s_openapi::api::core::v1::ConfigMap> =
+        kube::Api::namespaced(fixture.client.clone(), &fixture.name);
+    let map = serde_json::from_value(json!({ "metadata": { "name": "late" } })).unwrap();
+    maps.create(&PostParams::default(), &map).await.unwrap();
+    fixture.until_ready("wants").await;
+    fixture.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_plain_process_cannot_honour_is_refused_by_name() {
+    let fixture = Fixture::new(RuntimeKind::Process).await;
+    fixture
+        .pod("mounts", &["sleep"], |pod| {
+            pod["spec"]["volumes"] = json!([{ "name": "data", "emptyDir": {} }]);
+            pod["spec"]["containers"][0]["volumeMounts"] =
+                json!([{ "name": "data", "mountPath": "/data" }]);
+        })
+        .await;
+    let pod = fixture
+        .until("mounts", |pod| {
+            waiting(pod).0 == "CreateContainerConfigError"
+        })
+        .await;
+    let words = "the process runtime cannot honour spec.containers[main].volumeMounts[/data]";
+    assert_eq!(waiting(&pod).1, words);
+    fixture.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_is_not_in_the_image_is_named() {
+    let fixture = Fixture::new(RuntimeKind::Process).await;
+    fixture
+        .pod("lost", &[], |pod| {
+            pod["spec"]["containers"][0]["command"] = json!(["/bin/nothing"])
+        })
+        .await;
+    let pod = fixture
+        .until("lost", |pod| waiting(pod).0 == "CreateContainerConfigError")
+        .await;
+    assert!(
+        waiting(&pod)
+            .1
+            .contains("`/bin/nothing` is not in the image"),
+        "{:?}",
+        waiting(&pod)
+    );
+    fixture.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pods_outlive_a_killed_node_and_are_looked_after_again() {
+    let mut fixture = Fixture::new(RuntimeKind::Process).await;
+    fixture.pod("stays", &["sleep"], |_| {}).await;
+    fixture.pod("goes", &["sleep"], |_| {}).await;
+    let before = fixture.until_ready("stays").await;
+    fixture.until_ready("goes").await;
+    fixture.kill_node().await;
+    let force = DeleteParams::default().grace_period(0);
+    fixture.pods().delete("goes", &force).await.unwrap();
+    fixture.until_gone("goes").await;
+    assert_eq!(containers(&fixture), 2);
+
+    fixture.start_node();
+    foreshore_testkit::wait::until("the leftover to go", crate::fixture::LIMIT, || async {
+        containers(&fixture) == 1
+    })
+    .await
+    .unwrap();
+    // The same process goes on: not restarted, and still looked after.
+    let after = fixture.until_ready("stays").await;
+    assert_eq!(container(&after).restart_count, 0);
+    assert_eq!(
+        container(&after).container_id,
+        container(&before).container_id
+    );
+    fixture.delete("stays").await;
+    fixture.until_gone("stays").await;
+    assert_eq!(containers(&fixture), 0);
+    fixture.finish().await;
+}
+
+fn containers(fixture: &Fixture) -> usize {
+    processes_in(&fixture.options.root)
+        .iter()
+        .filter(|line| line.contains("pod-shim"))
+        .count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_container_that_ended_while_the_node_was_away_is_restarted() {
+    let mut fixture = Fixture::new(RuntimeKind::Process).await;
+    fixture.pod("dies", &["sleep"], |_| {}).await;
+    fixture.until_ready("dies").await;
+    fixture.kill_node().await;
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let cwd = std::fs::read_link(entry.path().join("cwd")).unwrap_or_default();
+        if cwd.starts_with(&fixture.options.root) {
+            let pid = entry.file_name().to_str().unwrap().parse().unwrap();
+            let pid = rustix::process::Pid::from_raw(pid).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        }
+    }
+    fixture.start_node();
+    let pod = fixture
+        .until("dies", |pod| container(pod).restart_count == 1)
+        .await;
+    let last = container(&pod).last_state.unwrap().terminated.unwrap();
+    assert_eq!(last.exit_code, 137);
+    fixture.until_ready("dies").await;
+    fixture.finish().await;
+}

@@ -1,0 +1,328 @@
+//! A control plane, a node on it, and pods bound to the node directly.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use foreshore_engine_node::{Node, Options, RuntimeKind};
+use foreshore_image::{Entry, PackOptions, Store, pack};
+use foreshore_testkit::cluster::{self, Cluster, Kind};
+use foreshore_testkit::{TempDir, wait};
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, Namespace, Pod};
+use kube::api::{DeleteParams, ListParams, LogParams, PostParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// One cluster for tests that run at the same time.
+static CLUSTER: tokio::sync::Mutex<Weak<Cluster>> = tokio::sync::Mutex::const_new(Weak::new());
+static NEXT: AtomicU8 = AtomicU8::new(1);
+
+async fn shared() -> Arc<Cluster> {
+    let mut known = CLUSTER.lock().await;
+    if let Some(cluster) = known.upgrade() {
+        return cluster;
+    }
+    let fresh = Cluster::start(Kind::Real, cluster::Options::default())
+        .await
+        .unwrap();
+    let fresh = Arc::new(fresh);
+    *known = Arc::downgrade(&fresh);
+    fresh
+}
+
+/// Fields are dropped in this order: the cluster last.
+pub(crate) struct Fixture {
+    pub client: Client,
+    pub name: String,
+    pub folder: TempDir,
+    pub options: Options,
+    pub image: String,
+    running: Option<(CancellationToken, JoinHandle<()>)>,
+    _cluster: Arc<Cluster>,
+}
+
+impl Fixture {
+    pub(crate) async fn new(runtime: RuntimeKind) -> Self {
+        Self::with(runtime, |_| {}).await
+    }
+
+    pub(crate) async fn with(runtime: RuntimeKind, adjust: impl FnOnce(&mut Options)) -> Self {
+        if std::env::var_os("FORESHORE_TEST_LOG").is_some() {
+            drop(
+                tracing_subscriber::fmt()
+                    .with_env_filter("info,foreshore_engine_node=debug")
+                    .try_init(),
+            );
+        }
+        let cluster = shared().await;
+        let client = cluster.client().await.unwrap();
+        let ground = cluster.ground().expect("the cluster is ours").clone();
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("node-{number}");
+        let folder = TempDir::new("node").unwrap();
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(folder.path(), open).unwrap();
+        let images = Store::open(&folder.join("images")).unwrap();
+        let image = pack_program(&images);
+        let shim = PathBuf::from(env!("CARGO_BIN_EXE_foreshore-test-shim"));
+        let mut options = Options::new(
+            client.clone(),
+            &name,
+            runtime,
+            ground,
+            folder.join("node"),
+            shim,
+            images,
+        );
+        options.node_index = number;
+        adjust(&mut options);
+        let namespace: Namespace =
+            serde_json::from_value(json!({ "metadata": { "name": name } })).unwrap();
+        Api::<Namespace>::all(client.clone())
+            .create(&PostParams::default(), &namespace)
+            .await
+            .unwrap();
+        let mut fixture = Self {
+            client,
+            name,
+            folder,
+            options,
+            image,
+            running: None,
+            _cluster: cluster,
+        };
+        fixture.start_node();
+        fixture.default_account().await;
+        fixture
+    }
+
+    pub(crate) fn start_node(&mut self) {
+        let node = Node::new(self.options.clone()).unwrap();
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(node.run(shutdown.clone()));
+        self.running = Some((shutdown, task));
+    }
+
+    /// Stops the node as a kill would: at once, without a word to anyone.
+    pub(crate) async fn kill_node(&mut self) {
+        let (_shutdown, task) = self.running.take().unwrap();
+        task.abort();
+        assert!(task.await.unwrap_err().is_cancelled());
+    }
+
+    /// Ends the node and everything it runs.
+    pub(crate) async fn finish(mut self) {
+        if let Some((shutdown, task)) = self.running.take() {
+            shutdown.cancel();
+            task.await.unwrap();
+        }
+        foreshore_engine_node::remove_everything(&self.options.root)
+            .await
+            .unwrap();
+        assert_eq!(processes_in(self.folder.path()), Vec::<String>::new());
+    }
+
+    async fn default_account(&self) {
+        let api: Api<k8s_openapi::api::core::v1::ServiceAccount> =
+            Api::namespaced(self.client.clone(), &self.name);
+        wait::until("the default service account", LIMIT, || async {
+            api.get_opt("default").await.unwrap().is_some()
+        })
+        .await
+        .unwrap();
+    }
+
+    pub(crate) fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), &self.name)
+    }
+
+    /// Creates a pod whose one container runs the test program.
+    pub(crate) async fn pod(
+        &self,
+        name: &str,
+        arguments: &[&str],
+        change: impl FnOnce(&mut Value),
+    ) -> Pod {
+        let mut pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": { "name": name },
+            "spec": {
+                "nodeName": self.options.node_name,
+                "terminationGracePeriodSeconds": 5,
+                "containers": [{
+                    "name": "main",
+                    "image": self.image,
+                    "args": arguments,
+                }],
+            },
+        });
+        change(&mut pod);
+        let pod: Pod = serde_json::from_value(pod).unwrap();
+        self.pods()
+            .create(&PostParams::default(), &pod)
+            .await
+            .unwrap()
+    }
+
+    /// Waits until the pod is as wished, and answers with it.
+    pub(crate) async fn until(&self, name: &str, wish: impl Fn(&Pod) -> bool) -> Pod {
+        let api = self.pods();
+        let mut last = None;
+        let found = wait::for_some("the pod to be as wished", LIMIT, || async {
+            let pod = api.get_opt(name).await.unwrap()?;
+            wish(&pod).then_some(pod)
+        })
+        .await;
+        if found.is_err() {
+            last = api.get_opt(name).await.unwrap();
+        }
+        found.unwrap_or_else(|error| {
+            panic!("{error}: {}", serde_json::to_string_pretty(&last).unwrap())
+        })
+    }
+
+    pub(crate) async fn until_ready(&self, name: &str) -> Pod {
+        self.until(name, |pod| condition(pod, "Ready") == Some("True"))
+            .await
+    }
+
+    pub(crate) async fn until_gone(&self, name: &str) {
+        let api = self.pods();
+        wait::until("the pod to go", LIMIT, || async {
+            api.get_opt(name).await.unwrap().is_none()
+        })
+        .await
+        .unwrap();
+    }
+
+    pub(crate) async fn delete(&self, name: &str) {
+        self.pods()
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn log(&self, name: &str) -> String {
+        self.pods().logs(name, &LogParams::default()).await.unwrap()
+    }
+
+    /// Reasons of the pod's events with their messages.
+    pub(crate) async fn events(&self, name: &str) -> BTreeMap<String, String> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &self.name);
+        let list = ListParams::default().fields(&format!("involvedObject.name={name}"));
+        let events = api.list(&list).await.unwrap();
+        let entry = |event: Event| {
+            (
+                event.reason.unwrap_or_default(),
+                event.message.unwrap_or_default(),
+            )
+        };
+        events.items.into_iter().map(entry).collect()
+    }
+
+    pub(crate) async fn until_event(&self, name: &str, reason: &str) -> String {
+        wait::for_some(&format!("event {reason}"), LIMIT, || async {
+            self.events(name).await.remove(reason)
+        })
+        .await
+        .unwrap()
+    }
+}
+
+/// Packs the test program with the libraries it was linked to.
+fn pack_program(images: &Store) -> String {
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_foreshore-test-program"));
+    let mut entries = vec![Entry {
+        source: program.clone(),
+        target: "/bin/program".to_owned(),
+    }];
+    let listed = Command::new("ldd").arg(&program).output().unwrap();
+    for word in String::from_utf8(listed.stdout).unwrap().split_whitespace() {
+        if word.starts_with('/') && Path::new(word).exists() {
+            let source = Path::new(word).canonicalize().unwrap();
+            entries.push(Entry {
+                source,
+                target: word.to_owned(),
+            });
+        }
+    }
+    let options = PackOptions {
+        entries,
+        entrypoint: vec!["/bin/program".to_owned()],
+        environment: BTreeMap::from([("FROM_IMAGE".to_owned(), "yes".to_owned())]),
+        ..PackOptions::default()
+    };
+    let packed = pack(images, &options).unwrap();
+    format!("registry.invalid/program@{}", packed.image.digest)
+}
+
+pub(crate) fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a str> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    conditions
+        .iter()
+        .find(|one| one.type_ == kind)
+        .map(|one| one.status.as_str())
+}
+
+pub(crate) fn phase(pod: &Pod) -> &str {
+    pod.status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref())
+        .unwrap_or_default()
+}
+
+pub(crate) fn container(pod: &Pod) -> ContainerStatus {
+    let statuses = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.container_statuses.as_ref());
+    statuses
+        .and_then(|all| all.first())
+        .cloned()
+        .unwrap_or_default()
+}
+
+pub(crate) fn waiting(pod: &Pod) -> (String, String) {
+    let waiting = container(pod)
+        .state
+        .and_then(|state| state.waiting)
+        .unwrap_or_default();
+    (
+        waiting.reason.unwrap_or_default(),
+        waiting.message.unwrap_or_default(),
+    )
+}
+
+pub(crate) fn address(pod: &Pod) -> std::net::Ipv4Addr {
+    pod.status
+        .as_ref()
+        .unwrap()
+        .pod_ip
+        .as_deref()
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+/// Command lines of processes that have to do with `folder`.
+pub(crate) fn processes_in(folder: &Path) -> Vec<String> {
+    let folder = folder.to_str().unwrap();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        let root = std::fs::read_link(entry.path().join("cwd")).unwrap_or_default();
+        if line.contains(folder) || root.starts_with(folder) {
+            found.push(line);
+        }
+    }
+    found
+}
