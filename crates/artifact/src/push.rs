@@ -96,12 +96,13 @@ pub async fn push(client: &RegistryClient, record: &ArtifactRecord) -> Result<Pu
             Err(error) => return Err(failed(error)),
         }
     }
-    for content in [EMPTY_CONFIGURATION, &document.record] {
-        client
-            .push_content(&repository, content)
-            .await
-            .map_err(failed)?;
-    }
+    // Together, because the registry answers each only when its disk has it.
+    let (configuration, content) = futures::join!(
+        client.push_content(&repository, EMPTY_CONFIGURATION),
+        client.push_content(&repository, &document.record),
+    );
+    configuration.map_err(failed)?;
+    content.map_err(failed)?;
     let tag = Some(record.id.as_str());
     match client
         .push_manifest(&repository, tag, media_type::MANIFEST, &document.manifest)

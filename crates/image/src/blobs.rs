@@ -1,8 +1,9 @@
 //! Content on disk, named by its digest.
 //!
-//! A blob appears under its name only when it is complete, verified and
-//! durable: it is written beside, synced, renamed, and the directory synced.
-//! So several processes may share one directory, and a torn write is invisible.
+//! A blob appears under its name only when it is complete and verified, and
+//! where it must last, durable: it is written beside, synced, renamed, and the
+//! directory synced. So several processes may share one directory, and a torn
+//! write is invisible.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -77,17 +78,28 @@ pub fn sync_directory(directory: &Path) -> Result<(), BlobError> {
         .map_err(BlobError::disk("sync directory", directory))
 }
 
+/// What a power cut may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Nothing that was stored.
+    Synced,
+    /// Anything: what is read is checked, and what is lost can be had again.
+    Cache,
+}
+
 /// A directory of blobs.
 #[derive(Debug, Clone)]
 pub struct BlobStore {
+    durability: Durability,
     blobs: PathBuf,
     incoming: PathBuf,
 }
 
 impl BlobStore {
     /// Opens the store in `directory`, and creates what is missing.
-    pub fn open(directory: &Path) -> Result<Self, BlobError> {
+    pub fn open(directory: &Path, durability: Durability) -> Result<Self, BlobError> {
         let store = Self {
+            durability,
             blobs: directory.join("blobs/sha256"),
             incoming: directory.join("incoming"),
         };
@@ -149,7 +161,7 @@ impl BlobStore {
         Ok(Some(content))
     }
 
-    /// Stores `content` durably.
+    /// Stores `content`.
     pub fn put(&self, content: &[u8]) -> Result<Digest, BlobError> {
         let digest = Digest::of(content);
         if self.size(&digest)? == Some(content.len() as u64) {
@@ -189,44 +201,18 @@ impl BlobStore {
             });
         }
         let path = self.path(&digest);
-        writer
-            .file
-            .as_file()
-            .sync_all()
-            .map_err(BlobError::disk("sync", writer.file.path()))?;
+        if self.durability == Durability::Synced {
+            let synced = writer.file.as_file().sync_all();
+            synced.map_err(BlobError::disk("sync", writer.file.path()))?;
+        }
         writer
             .file
             .persist(&path)
             .map_err(|error| BlobError::disk("create", &path)(error.error))?;
-        sync_directory(&self.blobs)?;
-        Ok(digest)
-    }
-
-    /// Takes over a finished file from [`Self::incoming`] after checking all of it.
-    pub fn adopt(&self, file: &Path, expected: &Digest) -> Result<u64, BlobError> {
-        let mut content = File::open(file).map_err(BlobError::disk("open", file))?;
-        let (found, length) = hash(&mut content).map_err(BlobError::disk("read", file))?;
-        if found != *expected {
-            return Err(BlobError::Mismatch {
-                expected: expected.clone(),
-                found,
-            });
+        if self.durability == Durability::Synced {
+            sync_directory(&self.blobs)?;
         }
-        self.adopt_verified(file, &content, expected)?;
-        Ok(length)
-    }
-
-    /// Takes over a finished file whose digest the caller has computed while writing it.
-    pub fn adopt_verified(
-        &self,
-        file: &Path,
-        content: &File,
-        digest: &Digest,
-    ) -> Result<(), BlobError> {
-        content.sync_all().map_err(BlobError::disk("sync", file))?;
-        let path = self.path(digest);
-        fs::rename(file, &path).map_err(BlobError::disk("create", &path))?;
-        sync_directory(&self.blobs)
+        Ok(digest)
     }
 
     /// Writes a stream to disk while hashing it; it becomes a blob only when it is `expected`.
@@ -411,7 +397,7 @@ mod tests {
 
     fn store() -> (tempfile::TempDir, BlobStore) {
         let directory = tempfile::tempdir().unwrap();
-        let store = BlobStore::open(directory.path()).unwrap();
+        let store = BlobStore::open(directory.path(), Durability::Synced).unwrap();
         (directory, store)
     }
 

@@ -19,7 +19,7 @@ mod reference;
 mod store;
 mod unpack;
 
-pub use blobs::{BlobError, BlobStore, BlobWriter, ReceiveError, sync_directory};
+pub use blobs::{BlobError, BlobStore, BlobWriter, Durability, ReceiveError, sync_directory};
 pub use client::{
     ClientError, ClientOptions, Credentials, Fetched, PlainHttp, PushedBlob, RegistryClient,
 };

@@ -8,7 +8,8 @@
 //! lock                                    held while index.json changes
 //! ```
 //!
-//! Blobs are durable. Roots are made from them and are not synced; so they
+//! The store is a cache: what a power cut takes is noticed when it is read, and
+//! pulled or packed again. Roots are not checked when they are used; so they
 //! count only until the machine starts anew.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -20,7 +21,7 @@ use std::time::SystemTime;
 
 use foreshore_model::Digest;
 
-use crate::blobs::{BlobError, BlobStore, sync_directory};
+use crate::blobs::{BlobError, BlobStore, Durability};
 use crate::manifest::{
     Configuration, Descriptor, Document, Index, Manifest, ManifestError, Platform, media_type,
 };
@@ -47,12 +48,6 @@ pub enum StoreError {
     Blob(#[from] BlobError),
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    #[error("cannot read `{path}`")]
-    Index {
-        path: PathBuf,
-        #[source]
-        cause: serde_json::Error,
-    },
     #[error("image `{image}` went away while it was being stored")]
     Vanished { image: String },
 }
@@ -90,7 +85,7 @@ impl Store {
     /// Opens the store in `directory`, and creates what is missing.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         fs::create_dir_all(directory).map_err(BlobError::disk("create directory", directory))?;
-        let blobs = BlobStore::open(directory)?;
+        let blobs = BlobStore::open(directory, Durability::Cache)?;
         let roots = directory.join("roots").join(boot_id());
         fs::create_dir_all(&roots).map_err(BlobError::disk("create directory", &roots))?;
         let directory = directory.to_owned();
@@ -102,7 +97,7 @@ impl Store {
                 flights: Mutex::default(),
             }),
         };
-        store.write_durably("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        store.replace_file("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         Ok(store)
     }
 
@@ -208,20 +203,24 @@ impl Store {
 
     fn index(&self) -> Result<Index, StoreError> {
         let path = self.inner.directory.join("index.json");
-        match fs::read(&path) {
-            Ok(content) => {
-                serde_json::from_slice(&content).map_err(|cause| StoreError::Index { path, cause })
-            }
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(Index {
-                schema_version: 2,
-                media_type: Some(media_type::INDEX.to_owned()),
-                artifact_type: None,
-                manifests: Vec::new(),
-                subject: None,
-                annotations: BTreeMap::new(),
-            }),
-            Err(cause) => Err(BlobError::disk("read", path)(cause).into()),
+        let content = match fs::read(&path) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
+            read => Some(read.map_err(BlobError::disk("read", &path))?),
+        };
+        // The index may be lost in a power cut. A name that is missing only costs asking a registry.
+        let read = content.map(|content| serde_json::from_slice(&content));
+        if let Some(Err(error)) = &read {
+            let error: &dyn std::error::Error = error;
+            tracing::warn!(path = %path.display(), error, "index of images is damaged; starting a new one");
         }
+        Ok(read.and_then(Result::ok).unwrap_or_else(|| Index {
+            schema_version: 2,
+            media_type: Some(media_type::INDEX.to_owned()),
+            artifact_type: None,
+            manifests: Vec::new(),
+            subject: None,
+            annotations: BTreeMap::new(),
+        }))
     }
 
     /// Gives `digest` a name in the index; the name's earlier meaning is forgotten.
@@ -261,7 +260,7 @@ impl Store {
         if change(&mut index) {
             let content =
                 serde_json::to_vec(&index).expect("an index of strings and numbers is JSON");
-            self.write_durably("index.json", &content)?;
+            self.replace_file("index.json", &content)?;
         }
         Ok(())
     }
@@ -289,21 +288,18 @@ impl Store {
         Ok(())
     }
 
-    fn write_durably(&self, name: &str, content: &[u8]) -> Result<(), BlobError> {
-        let directory = &self.inner.directory;
-        let path = directory.join(name);
+    fn replace_file(&self, name: &str, content: &[u8]) -> Result<(), BlobError> {
+        let path = self.inner.directory.join(name);
         if fs::read(&path).is_ok_and(|existing| existing == content) {
             return Ok(());
         }
         let write = || -> io::Result<()> {
             let mut file = tempfile::NamedTempFile::new_in(self.inner.blobs.incoming())?;
             file.write_all(content)?;
-            file.as_file().sync_all()?;
             file.persist(&path).map_err(|error| error.error)?;
             Ok(())
         };
-        write().map_err(BlobError::disk("write", &path))?;
-        sync_directory(directory)
+        write().map_err(BlobError::disk("write", &path))
     }
 
     /// Removes what neither `keep` nor a name in it needs and what has not changed since `before`.
@@ -413,4 +409,37 @@ pub(crate) fn parse_configuration(
         });
     }
     Ok(configuration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_index_costs_its_names_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let image = crate::pack::tests::image(&store, directory.path());
+        store
+            .set_name("a", media_type::MANIFEST, &image.digest, 1)
+            .unwrap();
+        store
+            .set_name("b", media_type::MANIFEST, &image.digest, 1)
+            .unwrap();
+        assert_eq!(store.names().unwrap().len(), 2);
+        for damage in ["", "{", "[]"] {
+            fs::write(directory.path().join("index.json"), damage).unwrap();
+            assert!(store.names().unwrap().is_empty());
+        }
+        assert!(
+            store
+                .image(&image.digest, &Platform::host())
+                .unwrap()
+                .is_some()
+        );
+        store
+            .set_name("b", media_type::MANIFEST, &image.digest, 1)
+            .unwrap();
+        assert_eq!(store.names().unwrap()["b"], image.digest);
+    }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime};
 
 use foreshore_image::{
-    BlobError, BlobStore, Index, Manifest, check_repository, check_tag, media_type,
+    BlobError, BlobStore, Durability, Index, Manifest, check_repository, check_tag, media_type,
 };
 use foreshore_model::{Digest, clock};
 use jiff::Timestamp;
@@ -129,7 +129,7 @@ pub(crate) struct Inner {
 impl Registry {
     /// Opens the registry in `directory` for this process alone, and creates what is missing.
     pub fn open(directory: &Path, options: Options) -> Result<Self, RegistryError> {
-        let blobs = BlobStore::open(directory)?;
+        let blobs = BlobStore::open(directory, Durability::Synced)?;
         let (journal, entries) = Journal::open(directory)?;
         let mut state = State::default();
         for entry in entries {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use foreshore_image::{Policy, PullOptions, PushedBlob, Reference};
+use foreshore_image::{Policy, PullOptions, PushError, PushedBlob, Reference};
 use foreshore_model::Digest;
 use foreshore_registry::Options;
 
@@ -148,6 +148,26 @@ async fn a_damaged_blob_on_this_machine_is_pulled_again() {
         .await
         .unwrap();
     there.unpacked(&pulled).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_blob_is_not_pushed_and_the_next_build_replaces_it() {
+    let running = Running::start(Options::default()).await;
+    let here = running.store("here");
+    let packed = image(&here, &running.path(""), b"program");
+    let path = here.blobs().path(&packed.manifest.layers[1].digest);
+    let mut content = fs::read(&path).unwrap();
+    content[20] ^= 1;
+    fs::write(&path, content).unwrap();
+    let error = here
+        .push(&packed, &running.anyone(), "web", None)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, PushError::Damaged { .. }), "{error}");
+    let again = image(&here, &running.path(""), b"program");
+    here.push(&again, &running.anyone(), "web", None)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
