@@ -9,17 +9,25 @@
     reason = "all of it is tests, also where it is not marked as such"
 )]
 
+mod clients;
 mod contract;
+mod killed;
 mod world;
 
 macro_rules! contracts {
     ($($module:ident::$name:ident,)*) => {
         mod real {
             use foreshore_testkit::cluster::Kind;
+
+            #[tokio::test]
+            async fn client_go_survives_cut_connections() {
+                crate::clients::client_go_survives_cut_connections(Kind::Real).await;
+            }
             $(
                 #[tokio::test]
                 async fn $name() {
-                    crate::contract::$module::$name(crate::world::World::new(Kind::Real).await).await;
+                    let world = crate::world::World::new(Kind::Real).await;
+                    crate::contract::$module::$name(world).await;
                 }
             )*
         }
