@@ -7,19 +7,16 @@
 //! Two layers: what every image of ours has (users, `/tmp`, certificates), and
 //! the program. A new version of the program transfers only the second.
 
+mod items;
+mod layer;
+
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Component, Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
-use flate2::{Compression, GzBuilder};
 use foreshore_model::Digest;
-use serde::Serialize;
-use sha2::{Digest as _, Sha256};
-use tar::{EntryType, Header};
 
-use crate::blobs::{BlobError, hash};
+use crate::blobs::BlobError;
 use crate::manifest::{Configuration, Descriptor, Manifest, Platform, RootFs, Runtime, media_type};
 use crate::store::{Image, Store, StoreError};
 
@@ -27,7 +24,6 @@ use crate::store::{Image, Store, StoreError};
 pub const USER_ID: u32 = 65532;
 /// Changes whenever the same options would give other bytes.
 const FORMAT: u32 = 1;
-const CA_BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 
 /// Something that goes into the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,191 +94,9 @@ impl From<BlobError> for PackError {
     }
 }
 
-/// One entry of a layer, its content known by digest.
-#[derive(Debug, Serialize)]
-enum Item {
-    Directory {
-        mode: u32,
-    },
-    Text {
-        mode: u32,
-        content: String,
-    },
-    File {
-        mode: u32,
-        source: PathBuf,
-        length: u64,
-        digest: Digest,
-    },
-    Link {
-        target: PathBuf,
-    },
-}
-
-type Items = BTreeMap<String, Item>;
-
-fn read_failed(path: &Path) -> impl FnOnce(io::Error) -> PackError {
-    let path = path.to_owned();
-    move |cause| PackError::Read { path, cause }
-}
-
-fn file_item(source: &Path) -> Result<Item, PackError> {
-    let mut file = File::open(source).map_err(read_failed(source))?;
-    let mode = file
-        .metadata()
-        .map_err(read_failed(source))?
-        .permissions()
-        .mode();
-    let mode = if mode & 0o111 == 0 { 0o644 } else { 0o755 };
-    let (digest, length) = hash(&mut file).map_err(read_failed(source))?;
-    Ok(Item::File {
-        mode,
-        source: source.to_owned(),
-        length,
-        digest,
-    })
-}
-
-/// Adds the directories above `target`.
-fn add_parents(items: &mut Items, target: &str) {
-    let parents = Path::new(target)
-        .ancestors()
-        .skip(1)
-        .filter_map(Path::to_str);
-    for parent in parents.filter(|parent| !parent.is_empty()) {
-        items
-            .entry(parent.to_owned())
-            .or_insert(Item::Directory { mode: 0o755 });
-    }
-}
-
-/// Tells whether a link at depth `depth` below the packed directory stays below it.
-fn stays_inside(target: &Path, depth: usize) -> bool {
-    let mut depth = depth;
-    for component in target.components() {
-        match component {
-            Component::Normal(_) => depth += 1,
-            Component::CurDir => {}
-            Component::ParentDir if depth > 0 => depth -= 1,
-            _ => return false,
-        }
-    }
-    true
-}
-
-fn add(items: &mut Items, source: &Path, target: &str, depth: usize) -> Result<(), PackError> {
-    let metadata = fs::symlink_metadata(source).map_err(read_failed(source))?;
-    // What the caller names itself may be a link; what is found below must not lead out.
-    let kind = if depth == 0 {
-        fs::metadata(source)
-            .map_err(read_failed(source))?
-            .file_type()
-    } else {
-        metadata.file_type()
-    };
-    let item = if kind.is_dir() {
-        let listed = fs::read_dir(source).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-        for entry in listed.map_err(read_failed(source))? {
-            let name = entry.file_name();
-            let name = name
-                .to_str()
-                .ok_or_else(|| PackError::Kind { path: entry.path() })?;
-            add(items, &entry.path(), &format!("{target}/{name}"), depth + 1)?;
-        }
-        Item::Directory { mode: 0o755 }
-    } else if kind.is_file() {
-        file_item(source)?
-    } else if kind.is_symlink() {
-        let link = fs::read_link(source).map_err(read_failed(source))?;
-        if !stays_inside(&link, depth - 1) {
-            return Err(PackError::Link {
-                path: source.to_owned(),
-                target: link,
-            });
-        }
-        Item::Link { target: link }
-    } else {
-        return Err(PackError::Kind {
-            path: source.to_owned(),
-        });
-    };
-    match items.get(target) {
-        Some(Item::Directory { .. }) if matches!(item, Item::Directory { .. }) => {}
-        Some(Item::File { source: first, .. }) => {
-            let (first, second) = (first.clone(), source.to_owned());
-            return Err(PackError::Twice {
-                target: format!("/{target}"),
-                first,
-                second,
-            });
-        }
-        Some(_) => {
-            let (first, second) = (PathBuf::from(target), source.to_owned());
-            return Err(PackError::Twice {
-                target: format!("/{target}"),
-                first,
-                second,
-            });
-        }
-        None => drop(items.insert(target.to_owned(), item)),
-    }
-    Ok(())
-}
-
-fn program_items(options: &PackOptions) -> Result<Items, PackError> {
-    if options.entries.is_empty() {
-        return Err(PackError::Empty);
-    }
-    let mut items = Items::new();
-    for Entry { source, target } in &options.entries {
-        let wrong = || PackError::Target {
-            target: target.clone(),
-        };
-        let inside = target
-            .strip_prefix('/')
-            .ok_or_else(wrong)?
-            .trim_end_matches('/');
-        let plain = inside
-            .split('/')
-            .all(|part| !matches!(part, "" | "." | "..") && !part.starts_with(".wh."));
-        if !plain || inside.contains('\0') {
-            return Err(wrong());
-        }
-        add(&mut items, source, inside, 0)?;
-        add_parents(&mut items, inside);
-    }
-    Ok(items)
-}
-
-fn base_items(options: &PackOptions) -> Result<Items, PackError> {
-    let text = |content: String| Item::Text {
-        mode: 0o644,
-        content,
-    };
-    let mut items = Items::from([
-        ("tmp".to_owned(), Item::Directory { mode: 0o1777 }),
-        (
-            "etc/passwd".to_owned(),
-            text(format!(
-                "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:{USER_ID}:{USER_ID}:nonroot:/tmp:/sbin/nologin\n"
-            )),
-        ),
-        (
-            "etc/group".to_owned(),
-            text(format!("root:x:0:\nnonroot:x:{USER_ID}:\n")),
-        ),
-    ]);
-    if let Some(bundle) = &options.ca_bundle {
-        items.insert(CA_BUNDLE.to_owned(), file_item(bundle)?);
-        add_parents(&mut items, CA_BUNDLE);
-    }
-    add_parents(&mut items, "etc/passwd");
-    Ok(items)
-}
-
 /// Makes an image of `options` in `store`; does nothing when the same has been made before.
 pub fn pack(store: &Store, options: &PackOptions) -> Result<Packed, PackError> {
-    let layers = [base_items(options)?, program_items(options)?];
+    let layers = [items::base(options)?, items::program(options)?];
     let platform = options.platform.clone().unwrap_or_else(Platform::host);
     let mut ports = options.ports.clone();
     ports.sort_unstable();
@@ -320,7 +134,7 @@ pub fn pack(store: &Store, options: &PackOptions) -> Result<Packed, PackError> {
     let mut descriptors = Vec::new();
     let mut diff_ids = Vec::new();
     for items in &layers {
-        let (descriptor, diff_id) = write_layer(store, items)?;
+        let (descriptor, diff_id) = layer::write(store, items)?;
         descriptors.push(descriptor);
         diff_ids.push(diff_id);
     }
@@ -357,123 +171,12 @@ pub fn pack(store: &Store, options: &PackOptions) -> Result<Packed, PackError> {
     })
 }
 
-/// Passes content on while hashing it.
-struct Tee<'a, T> {
-    inner: &'a mut T,
-    hash: Sha256,
-}
-
-impl<T: Write> Write for Tee<'_, T> {
-    fn write(&mut self, content: &[u8]) -> io::Result<usize> {
-        let count = self.inner.write(content)?;
-        self.hash.update(&content[..count]);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-impl<T: Read> Read for Tee<'_, T> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.hash.update(&buffer[..count]);
-        Ok(count)
-    }
-}
-
-fn write_layer(store: &Store, items: &Items) -> Result<(Descriptor, Digest), PackError> {
-    let mut blob = store.blobs().writer()?;
-    // The fastest level: a program is pushed once and read from a disk nearby.
-    let mut gzip = GzBuilder::new()
-        .mtime(0)
-        .operating_system(255)
-        .write(&mut blob, Compression::fast());
-    let mut tee = Tee {
-        inner: &mut gzip,
-        hash: Sha256::new(),
-    };
-    let failed = |cause| BlobError::disk("write", store.blobs().incoming())(cause);
-    let mut archive = tar::Builder::new(&mut tee);
-    for (path, item) in items {
-        write_item(&mut archive, path, item)?;
-    }
-    archive.finish().map_err(failed)?;
-    drop(archive);
-    let diff_id = Digest::from_hash(&tee.hash.finalize());
-    gzip.finish().map_err(failed)?;
-    let length = blob.length();
-    let digest = store.blobs().finish(blob, None)?;
-    Ok((
-        Descriptor::new(media_type::LAYER_GZIP, digest, length),
-        diff_id,
-    ))
-}
-
-fn write_item(
-    archive: &mut tar::Builder<impl Write>,
-    path: &str,
-    item: &Item,
-) -> Result<(), PackError> {
-    let header = |kind, mode, length| {
-        let mut header = Header::new_gnu();
-        header.set_entry_type(kind);
-        header.set_mode(mode);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mtime(0);
-        header.set_size(length);
-        header
-    };
-    let failed = read_failed(Path::new(path));
-    match item {
-        Item::Directory { mode } => {
-            let mut header = header(EntryType::Directory, *mode, 0);
-            archive
-                .append_data(&mut header, format!("{path}/"), io::empty())
-                .map_err(failed)
-        }
-        Item::Text { mode, content } => {
-            let mut header = header(EntryType::Regular, *mode, content.len() as u64);
-            archive
-                .append_data(&mut header, path, content.as_bytes())
-                .map_err(failed)
-        }
-        Item::Link { target } => {
-            let mut header = header(EntryType::Symlink, 0o777, 0);
-            archive
-                .append_link(&mut header, path, target)
-                .map_err(failed)
-        }
-        Item::File {
-            mode,
-            source,
-            length,
-            digest,
-        } => {
-            let mut header = header(EntryType::Regular, *mode, *length);
-            let mut file = File::open(source).map_err(read_failed(source))?;
-            let mut tee = Tee {
-                inner: &mut file,
-                hash: Sha256::new(),
-            };
-            // A file that shrank would shift every later entry; so exactly the announced length is written.
-            archive
-                .append_data(&mut header, path, (&mut tee).take(*length))
-                .map_err(read_failed(source))?;
-            if Digest::from_hash(&tee.hash.finalize()) != *digest {
-                return Err(PackError::Changed {
-                    path: source.clone(),
-                });
-            }
-            Ok(())
-        }
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
     use super::*;
 
     /// Packs a small program.

@@ -226,7 +226,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let content = written(directory.path());
         let path = directory.path().join("journal");
-        for length in 0..=content.len() {
+        // Every byte around the ends of lines, and some between.
+        let near =
+            |at: usize| content[at.saturating_sub(2)..content.len().min(at + 2)].contains(&b'\n');
+        for length in (0..=content.len()).filter(|at| at % 29 == 0 || near(*at)) {
             std::fs::write(&path, &content[..length]).unwrap();
             let whole = content[..length].split(|byte| *byte == b'\n').count() - 1;
             let (mut journal, entries) = Journal::open(directory.path()).unwrap();
