@@ -57,15 +57,14 @@ impl Addresses {
     /// The pod's address; the same one however often it is asked for.
     pub(crate) fn take(&self, uid: &str) -> Result<Ipv4Addr, AddressError> {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = match table.taken.get(uid) {
-            Some(number) => *number,
-            None => {
-                let number = table.free().ok_or(AddressError::Exhausted)?;
-                table.taken.insert(uid.to_owned(), number);
-                table.next = number.wrapping_add(1);
-                write_document(&self.path, &*table)?;
-                number
-            }
+        let number = if let Some(number) = table.taken.get(uid) {
+            *number
+        } else {
+            let number = table.free().ok_or(AddressError::Exhausted)?;
+            table.taken.insert(uid.to_owned(), number);
+            table.next = number.wrapping_add(1);
+            write_document(&self.path, &*table)?;
+            number
         };
         Ok(Ipv4Addr::new(10, 244, self.index, number))
     }

@@ -24,6 +24,9 @@ pub(crate) struct PodRecord {
     pub namespace: String,
     pub name: String,
     pub uid: String,
+    /// How long its containers may take to end by themselves.
+    #[serde(default)]
+    pub grace_seconds: i64,
     pub state: PodState,
 }
 

@@ -1,6 +1,7 @@
 //! Runs pods on this machine and reports their state.
 
 mod addresses;
+mod capability;
 mod container;
 mod context;
 mod events;
@@ -17,7 +18,8 @@ mod sources;
 mod start;
 mod worker;
 
+pub use capability::{RuntimeReport, probe};
 pub use kubelet::KubeletError;
-pub use node::{LeftoverError, Node, NodeError, remove_everything};
+pub use node::{LeftoverError, Node, NodeError, remove_everything, stop_everything};
 pub use options::{Capacity, Options, RuntimeKind};
 pub use shim::pod_shim_main;

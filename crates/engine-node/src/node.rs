@@ -25,7 +25,7 @@ use crate::pod::fields;
 use crate::shim::FilesError;
 use crate::worker::{Told, Worker, WorkerEnd};
 
-pub use leftovers::{LeftoverError, remove_everything};
+pub use leftovers::{LeftoverError, remove_everything, stop_everything};
 
 /// Why a node cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +63,7 @@ pub struct Node {
 
 impl Node {
     /// Opens the node's folder and its kubelet endpoints. Needs no API yet.
+    #[expect(clippy::needless_pass_by_value, reason = "a node keeps its options")]
     pub fn new(options: Options) -> Result<Self, NodeError> {
         if options.simulated_nodes > 1 && options.runtime != RuntimeKind::Simulated {
             return Err(NodeError::SeveralNodes(options.runtime));
@@ -188,7 +189,7 @@ impl Herd {
                         tracing::warn!(error = &error as &dyn std::error::Error, "pods cannot be watched; will retry");
                     }
                 },
-                Some(ended) = self.tasks.join_next_with_id() => self.worker_ended(ended),
+                Some(ended) = self.tasks.join_next_with_id() => self.worker_ended(&ended),
             }
         }
         while self.tasks.join_next().await.is_some() {}
@@ -208,7 +209,9 @@ impl Herd {
                     .filter(|uid| !listed.contains(*uid))
                     .cloned()
                     .collect();
-                gone.iter().for_each(|uid| self.gone(uid));
+                for uid in &gone {
+                    self.gone(uid);
+                }
                 // Those that are still looked after remove themselves.
                 listed.extend(self.workers.keys().cloned());
                 for context in &self.contexts {
@@ -249,9 +252,9 @@ impl Herd {
 
     fn worker_ended(
         &mut self,
-        ended: Result<(tokio::task::Id, WorkerEnd), tokio::task::JoinError>,
+        ended: &Result<(tokio::task::Id, WorkerEnd), tokio::task::JoinError>,
     ) {
-        let task = match &ended {
+        let task = match ended {
             Ok((id, _)) => *id,
             Err(error) => {
                 tracing::error!(

@@ -209,14 +209,14 @@ pub(crate) fn resolver(context: &Context, pod: &Pod) -> String {
                 option
                     .value
                     .as_ref()
-                    .map_or(name.clone(), |value| format!("{name}:{value}")),
+                    .map_or_else(|| name.clone(), |value| format!("{name}:{value}")),
             )
         }));
     }
-    let mut text: String = servers
-        .iter()
-        .map(|server| format!("nameserver {server}\n"))
-        .collect();
+    let mut text = String::new();
+    for server in &servers {
+        writeln!(text, "nameserver {server}").expect("writing to a string does not fail");
+    }
     if !searches.is_empty() {
         writeln!(text, "search {}", searches.join(" ")).expect("writing to a string does not fail");
     }

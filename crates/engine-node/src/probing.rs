@@ -166,7 +166,7 @@ impl Target {
 
     async fn connect(&self, address: SocketAddr) -> std::io::Result<tokio::net::TcpStream> {
         // The caller's own limit is shorter; this one only bounds the socket.
-        let limit = Duration::from_secs(60);
+        let limit = Duration::from_mins(1);
         let from = SocketAddr::from((self.context.node_address(), 0));
         match self.context.options.ground.pin() {
             Some(_) => {

@@ -8,8 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use foreshore_image::{
-    Credentials, Image, Policy, PullError, PullOptions, Reference, ReferenceError, Store,
-    UnpackError,
+    Credentials, Image, Policy, PullError, PullOptions, Reference, ReferenceError, UnpackError,
 };
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::{Container, Pod};
@@ -183,7 +182,11 @@ impl Start {
             .acquire()
             .await
             .map_err(|error| NotCreated::create(error.to_string()))?;
-        let image = pull(store.clone(), reference, options).await?;
+        let image = store
+            .pull(&reference, &options)
+            .boxed()
+            .await
+            .map_err(|error| pull_failure(&error))?;
         if !present {
             self.tell("Pulled", format!("Successfully pulled image \"{name}\""));
         }
@@ -231,33 +234,14 @@ impl Start {
     }
 }
 
-/// On a thread of its own, because the future of a pull is bound to one.
-async fn pull(
-    store: Store,
-    reference: Reference,
-    options: PullOptions,
-) -> Result<Image, NotCreated> {
-    let handle = tokio::runtime::Handle::current();
-    let pulled =
-        tokio::task::spawn_blocking(move || handle.block_on(store.pull(&reference, &options)))
-            .await;
-    match pulled {
-        Ok(pulled) => pulled.map_err(|error| pull_failure(&error)),
-        Err(error) => Err(NotCreated::create(format!(
-            "the pull was given up: {error}"
-        ))),
-    }
-}
-
 fn policy(container: &Container) -> Policy {
     let latest =
         |image: &str| !image.contains('@') && (image.ends_with(":latest") || !has_tag(image));
     match container.image_pull_policy.as_deref() {
         Some("Always") => Policy::Always,
         Some("Never") => Policy::Never,
-        Some(_) => Policy::IfNotPresent,
         None if container.image.as_deref().is_some_and(latest) => Policy::Always,
-        None => Policy::IfNotPresent,
+        Some(_) | None => Policy::IfNotPresent,
     }
 }
 

@@ -240,6 +240,7 @@ impl Worker {
             namespace: fields::namespace(&self.pod).to_owned(),
             name: fields::name(&self.pod).to_owned(),
             uid: fields::uid(&self.pod).to_owned(),
+            grace_seconds: fields::grace(&self.pod).as_secs(),
             state: self.state.clone(),
         };
         match self.folder.write_record(&record) {
@@ -279,7 +280,7 @@ impl Worker {
 
 /// How long to sleep; an hour if nothing is due.
 fn pause_until(wake_at: Option<Timestamp>, now: Timestamp) -> Duration {
-    const LONGEST: Duration = Duration::from_secs(3600);
+    const LONGEST: Duration = Duration::from_hours(1);
     let Some(at) = wake_at else { return LONGEST };
     // A moment later rather than earlier: waking too early would decide nothing.
     Duration::try_from(at.duration_since(now)).map_or(Duration::ZERO, |pause| {

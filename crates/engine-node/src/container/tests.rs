@@ -98,6 +98,18 @@ async fn end_of(running: &RunningContainer) -> Ending {
     exit.unwrap().expect("the shim left word").ending
 }
 
+/// A killed process may take a moment, for it has memory to give back.
+async fn until_dead(pid: u32) {
+    let deadline = tokio::time::Instant::now() + LIMIT;
+    while is_alive(pid) {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "process {pid} lives on"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 fn is_alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ")
@@ -225,7 +237,7 @@ async fn a_container_dies_with_its_shim_and_is_then_lost() {
         matches!(found, Outcome::Lost(Some(state)) if state == running.state),
         "{found:?}"
     );
-    assert!(!is_alive(running.state.container.pid));
+    until_dead(running.state.container.pid).await;
 }
 
 #[tokio::test]

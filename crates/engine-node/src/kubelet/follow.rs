@@ -159,7 +159,7 @@ impl Reader {
                 .position(|(inode, _)| *inode == position.inode)
                 .unwrap_or(0),
         };
-        for (index, (inode, path)) in files.iter().enumerate().skip(at) {
+        for (inode, path) in files.iter().skip(at) {
             let offset = from
                 .filter(|position| position.inode == *inode)
                 .map_or(0, |position| position.offset);
@@ -172,9 +172,6 @@ impl Reader {
                         offset: end,
                     },
                 )));
-            }
-            if index + 1 < files.len() {
-                continue;
             }
         }
         Ok(None)

@@ -130,8 +130,7 @@ fn find(
     // While a new start is made ready, the log to look at is the last one.
     let path = match (previous, current.join("log").exists()) {
         (false, true) => Some(current),
-        (false, false) => before(state.restarts),
-        (true, _) => before(state.restarts),
+        (false, false) | (true, _) => before(state.restarts),
     };
     match path.filter(|path| path.join("log").exists()) {
         Some(path) => Ok(path),

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::container::{self, Outcome};
+use crate::container::{self, Outcome, RunningContainer};
 use crate::context::{Context, describe};
 use crate::folders::{PodFolder, known_pods};
 use crate::options::RuntimeKind;
@@ -31,7 +31,7 @@ pub enum LeftoverError {
 
 /// Ends all containers that a node keeps in `root` and removes its state.
 ///
-/// For `down`: the node itself must not run any more.
+/// The node itself must not run any more.
 pub async fn remove_everything(root: &Path) -> Result<(), LeftoverError> {
     for pod in known_pods(root) {
         remove(&pod).await?;
@@ -43,6 +43,24 @@ pub async fn remove_everything(root: &Path) -> Result<(), LeftoverError> {
         }),
         _ => Ok(()),
     }
+}
+
+/// Ends all containers that a node keeps in `root`, each within its pod's
+/// grace period, and leaves volumes and records where they are: the next run
+/// of the node starts the pods again.
+///
+/// The node itself must not run any more, or it would do so at once.
+pub async fn stop_everything(root: &Path) -> Result<(), LeftoverError> {
+    let pods = known_pods(root);
+    let stops = pods.iter().map(|pod| async move {
+        let grace = match pod.record() {
+            Ok(Some(record)) => u64::try_from(record.grace_seconds).unwrap_or(0),
+            // Nobody knows what it may take, so it gets what pods usually get.
+            Ok(None) | Err(_) => 30,
+        };
+        end_containers(pod, Duration::from_secs(grace)).await
+    });
+    futures::future::join_all(stops).await.into_iter().collect()
 }
 
 /// Removes pods of an earlier run that the API no longer has.
@@ -77,29 +95,42 @@ pub(super) async fn remove_unknown(context: &Context, listed: &HashSet<String>) 
 }
 
 async fn remove(pod: &PodFolder) -> Result<(), LeftoverError> {
-    let failed = |problem: String| LeftoverError::Container {
-        path: pod.path().to_path_buf(),
-        problem,
-    };
-    for attempt in pod.attempts() {
-        match container::find(&attempt)
-            .await
-            .map_err(|error| failed(describe(&error)))?
-        {
-            Outcome::Running(running) => {
-                running.kill().map_err(|error| failed(describe(&error)))?;
-                match tokio::time::timeout(LIMIT, running.ended()).await {
-                    Ok(ended) => drop(ended.map_err(|error| failed(describe(&error)))?),
-                    Err(_elapsed) => {
-                        return Err(failed(format!("killed, but still there after {LIMIT:?}")));
-                    }
-                }
-            }
-            Outcome::Ended(..) | Outcome::Lost(_) => {}
-        }
-    }
+    end_containers(pod, Duration::ZERO).await?;
     pod.remove().map_err(|source| LeftoverError::Folder {
         path: pod.path().to_path_buf(),
         source,
     })
+}
+
+/// Ends all containers of a pod at the same time.
+async fn end_containers(pod: &PodFolder, grace: Duration) -> Result<(), LeftoverError> {
+    let failed = |problem: String| LeftoverError::Container {
+        path: pod.path().to_path_buf(),
+        problem,
+    };
+    let attempts = pod.attempts();
+    let ends = attempts.iter().map(|attempt| async move {
+        match container::find(attempt)
+            .await
+            .map_err(|error| failed(describe(&error)))?
+        {
+            Outcome::Running(running) => end(&running, grace).await.map_err(failed),
+            Outcome::Ended(..) | Outcome::Lost(_) => Ok(()),
+        }
+    });
+    futures::future::join_all(ends).await.into_iter().collect()
+}
+
+async fn end(running: &RunningContainer, grace: Duration) -> Result<(), String> {
+    if !grace.is_zero() {
+        running.terminate().map_err(|error| describe(&error))?;
+        if let Ok(ended) = tokio::time::timeout(grace, running.ended()).await {
+            return ended.map(drop).map_err(|error| describe(&error));
+        }
+    }
+    running.kill().map_err(|error| describe(&error))?;
+    match tokio::time::timeout(LIMIT, running.ended()).await {
+        Ok(ended) => ended.map(drop).map_err(|error| describe(&error)),
+        Err(_elapsed) => Err(format!("killed, but still there after {LIMIT:?}")),
+    }
 }

@@ -216,7 +216,8 @@ fn start_early(pod: &Pod, state: &PodState, now: Timestamp, decision: &mut Decis
             }
             Role::Sidecar => {
                 start(pod, role, container, &known, now, decision);
-                if !begun && !(known.is_running() && known.is_started) {
+                let is_up = known.is_running() && known.is_started;
+                if !begun && !is_up {
                     return false;
                 }
             }
@@ -255,15 +256,14 @@ fn start(
     decision: &mut Decision,
 ) {
     let due = match &state.phase {
-        Phase::Starting | Phase::Running { .. } => return,
         Phase::Waiting(waiting) => waiting
             .trouble
             .as_ref()
             .map_or(now, |trouble| trouble.retry_at),
         Phase::Ended(finished) if runs_again(fields::restart_policy(pod, role), finished.code) => {
-            state.crash.due(finished.finished_at)
+            state.crash.due(finished.ended_at)
         }
-        Phase::Ended(_) => return,
+        Phase::Ended(_) | Phase::Starting | Phase::Running { .. } => return,
     };
     if due <= now {
         decision.actions.push(Action::Start {

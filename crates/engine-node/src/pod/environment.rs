@@ -6,6 +6,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVarSource, Pod, Secret
 
 use super::fields;
 
+mod services;
+
 /// Where an image without its own finds programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -111,7 +113,7 @@ pub(crate) fn resolve(
         result.insert(name.to_owned(), value.to_owned());
     }
     let links = fields::spec(pod).enable_service_links != Some(false);
-    result.extend(service_variables(sources, links));
+    result.extend(services::variables(sources, links));
     from_whole_objects(container, sources, &mut result)?;
     for variable in container.env.iter().flatten() {
         let value = match (&variable.value, &variable.value_from) {
@@ -235,80 +237,80 @@ fn from_source(
         .map(Some)
         .ok_or_else(|| unsupported(&reference.resource));
     }
-    if let Some(reference) = &source.config_map_key_ref {
-        let object = sources.config_maps.get(&reference.name);
-        let value = object.map(|map| {
-            map.data
-                .as_ref()
-                .and_then(|data| data.get(&reference.key))
-                .cloned()
-        });
-        return found(
-            pod,
-            "configmap",
-            "ConfigMap",
-            &reference.name,
-            &reference.key,
-            reference.optional,
-            value,
-        );
-    }
-    if let Some(reference) = &source.secret_key_ref {
-        let object = sources.secrets.get(&reference.name);
-        let value = object.map(|secret| {
-            secret
-                .data
-                .as_ref()
-                .and_then(|data| data.get(&reference.key))
-        });
-        let value = match value {
-            Some(Some(bytes)) => Some(Some(String::from_utf8(bytes.0.clone()).map_err(|_| {
-                EnvironmentError::NotText {
-                    kind: "Secret",
-                    namespace: fields::namespace(pod).to_owned(),
-                    name: reference.name.clone(),
-                    key: reference.key.clone(),
-                }
-            })?)),
-            Some(None) => Some(None),
-            None => None,
-        };
-        return found(
-            pod,
-            "secret",
-            "Secret",
-            &reference.name,
-            &reference.key,
-            reference.optional,
-            value,
-        );
-    }
-    Err(unsupported("an unknown source"))
+    let wanted = if let Some(reference) = &source.config_map_key_ref {
+        let map = sources.config_maps.get(&reference.name);
+        Wanted {
+            object: map.is_some(),
+            value: map
+                .and_then(|map| map.data.as_ref()?.get(&reference.key).cloned())
+                .map(String::into_bytes),
+            kind: "configmap",
+            title: "ConfigMap",
+            name: &reference.name,
+            key: &reference.key,
+            optional: reference.optional == Some(true),
+        }
+    } else if let Some(reference) = &source.secret_key_ref {
+        let secret = sources.secrets.get(&reference.name);
+        Wanted {
+            object: secret.is_some(),
+            value: secret
+                .and_then(|secret| secret.data.as_ref()?.get(&reference.key))
+                .map(|bytes| bytes.0.clone()),
+            kind: "secret",
+            title: "Secret",
+            name: &reference.name,
+            key: &reference.key,
+            optional: reference.optional == Some(true),
+        }
+    } else {
+        return Err(unsupported("an unknown source"));
+    };
+    wanted.found(fields::namespace(pod))
 }
 
-/// `value` is `None` without the object, `Some(None)` without the key.
-fn found(
-    pod: &Pod,
+/// One key of an object, found or not.
+struct Wanted<'a> {
+    /// Whether the object exists.
+    object: bool,
+    value: Option<Vec<u8>>,
     kind: &'static str,
     title: &'static str,
-    name: &str,
-    key: &str,
-    optional: Option<bool>,
-    value: Option<Option<String>>,
-) -> Result<Option<String>, EnvironmentError> {
-    match value {
-        Some(Some(value)) => Ok(Some(value)),
-        _ if optional == Some(true) => Ok(None),
-        Some(None) => Err(EnvironmentError::NoKey {
-            kind: title,
-            namespace: fields::namespace(pod).to_owned(),
-            name: name.to_owned(),
-            key: key.to_owned(),
-        }),
-        None => Err(EnvironmentError::NotFound {
-            kind,
-            name: name.to_owned(),
-        }),
+    name: &'a str,
+    key: &'a str,
+    optional: bool,
+}
+
+impl Wanted<'_> {
+    fn found(self, namespace: &str) -> Result<Option<String>, EnvironmentError> {
+        let (namespace, name, key) = (
+            namespace.to_owned(),
+            self.name.to_owned(),
+            self.key.to_owned(),
+        );
+        match self.value {
+            Some(bytes) => {
+                String::from_utf8(bytes)
+                    .map(Some)
+                    .map_err(|_| EnvironmentError::NotText {
+                        kind: self.title,
+                        namespace,
+                        name,
+                        key,
+                    })
+            }
+            None if self.optional => Ok(None),
+            None if self.object => Err(EnvironmentError::NoKey {
+                kind: self.title,
+                namespace,
+                name,
+                key,
+            }),
+            None => Err(EnvironmentError::NotFound {
+                kind: self.kind,
+                name,
+            }),
+        }
     }
 }
 
@@ -354,60 +356,6 @@ fn lines(map: Option<&BTreeMap<String, String>>) -> String {
         .map(line)
         .collect::<Vec<_>>()
         .join("\n")
-}
-
-/// Variables older programs find services by.
-fn service_variables(sources: &Sources, links: bool) -> BTreeMap<String, String> {
-    let mut result = BTreeMap::new();
-    let linked = sources.services.iter().filter(|_| links);
-    for service in linked.chain(&sources.api) {
-        let Some(spec) = &service.spec else { continue };
-        let address = spec.cluster_ip.as_deref().unwrap_or("None");
-        let Some(first) = spec.ports.as_ref().and_then(|ports| ports.first()) else {
-            continue;
-        };
-        if address == "None" || address.is_empty() {
-            continue;
-        }
-        let prefix = service
-            .metadata
-            .name
-            .as_deref()
-            .unwrap_or_default()
-            .to_uppercase()
-            .replace('-', "_");
-        result.insert(format!("{prefix}_SERVICE_HOST"), address.to_owned());
-        result.insert(format!("{prefix}_SERVICE_PORT"), first.port.to_string());
-        let protocol = |port: &k8s_openapi::api::core::v1::ServicePort| {
-            port.protocol
-                .clone()
-                .unwrap_or_else(|| "TCP".to_owned())
-                .to_lowercase()
-        };
-        result.insert(
-            format!("{prefix}_PORT"),
-            format!("{}://{address}:{}", protocol(first), first.port),
-        );
-        for port in spec.ports.iter().flatten() {
-            if let Some(name) = &port.name {
-                let name = name.to_uppercase().replace('-', "_");
-                result.insert(
-                    format!("{prefix}_SERVICE_PORT_{name}"),
-                    port.port.to_string(),
-                );
-            }
-            let protocol = protocol(port);
-            let stem = format!("{prefix}_PORT_{}_{}", port.port, protocol.to_uppercase());
-            result.insert(
-                stem.clone(),
-                format!("{protocol}://{address}:{}", port.port),
-            );
-            result.insert(format!("{stem}_PROTO"), protocol);
-            result.insert(format!("{stem}_PORT"), port.port.to_string());
-            result.insert(format!("{stem}_ADDR"), address.to_owned());
-        }
-    }
-    result
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ pub(crate) struct Finished {
     pub reason: String,
     pub message: Option<String>,
     pub started_at: Timestamp,
-    pub finished_at: Timestamp,
+    pub ended_at: Timestamp,
     pub attempt: u32,
 }
 
@@ -133,6 +133,10 @@ impl ContainerState {
                 self.last.as_ref().map_or(0, |last| last.attempt)
             }
         }
+    }
+
+    pub(crate) fn has_succeeded(&self) -> bool {
+        self.finished().is_some_and(|finished| finished.code == 0)
     }
 
     /// Number of the start that comes next.

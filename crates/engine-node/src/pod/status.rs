@@ -237,7 +237,7 @@ fn states<'a>(
             let again = runs_again(fields::restart_policy(pod, role), finished.code)
                 && state.failure.is_none()
                 && fields::deletion(pod).is_none();
-            if again && now < known.crash.due(finished.finished_at) {
+            if again && now < known.crash.due(finished.ended_at) {
                 let words = format!(
                     "back-off {} restarting failed container={} pod={}_{}({})",
                     known.crash.words(),
@@ -309,7 +309,7 @@ fn terminated(
         reason: Some(finished.reason.clone()),
         message: finished.message.clone(),
         started_at: Some(time(finished.started_at)),
-        finished_at: Some(time(finished.finished_at)),
+        finished_at: Some(time(finished.ended_at)),
         signal: None,
     };
     ApiState {
@@ -340,10 +340,7 @@ fn conditions(
     };
     let waiting_for: Vec<&str> = fields::containers(pod)
         .filter(|(role, container)| match role {
-            Role::Init => !state
-                .container(&container.name)
-                .finished()
-                .is_some_and(|finished| finished.code == 0),
+            Role::Init => !state.container(&container.name).has_succeeded(),
             Role::Sidecar => !state.container(&container.name).is_started,
             Role::Main => false,
         })

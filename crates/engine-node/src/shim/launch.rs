@@ -105,13 +105,13 @@ fn start(files: &Files, spec: &ContainerSpec) -> Result<(Child, OwnedFd, OwnedFd
     drop(command);
     match spawned {
         Ok(child) => Ok((child, OwnedFd::from(stdout), OwnedFd::from(stderr))),
-        Err(error) => Err(start_failure(spec, &mut trouble, error)),
+        Err(error) => Err(start_failure(spec, &mut trouble, &error)),
     }
 }
 
 /// The standard library passes only an error number from the child; what was
 /// being done comes through the pipe.
-fn start_failure(spec: &ContainerSpec, trouble: &mut PipeReader, error: io::Error) -> ShimError {
+fn start_failure(spec: &ContainerSpec, trouble: &mut PipeReader, error: &io::Error) -> ShimError {
     let mut words = String::new();
     let program = spec.arguments.first().map_or("", String::as_str);
     let source = match trouble.read_to_string(&mut words) {

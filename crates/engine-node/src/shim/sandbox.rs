@@ -53,7 +53,7 @@ impl SandboxError {
     pub(super) fn errno(&self) -> i32 {
         match self {
             Self::Path { source, .. } | Self::Step { source, .. } => {
-                source.raw_os_error().unwrap_or(libc_einval())
+                source.raw_os_error().unwrap_or_else(libc_einval)
             }
             Self::Capability(_) => libc_einval(),
         }
@@ -92,7 +92,7 @@ pub(super) fn become_container(files: &Files, spec: &ContainerSpec) -> Result<()
         credentials::keep_capabilities(kept).map_err(step("drop capabilities"))?;
     }
     if let Some(user) = &spec.user {
-        credentials::become_user(user.user, user.group, &user.further_groups)
+        credentials::become_user(user.id, user.group, &user.further_groups)
             .map_err(step("change the user"))?;
     }
     if let Some(kept) = kept {

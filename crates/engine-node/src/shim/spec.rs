@@ -62,7 +62,7 @@ pub(crate) struct MountSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct User {
-    pub user: u32,
+    pub id: u32,
     pub group: u32,
     pub further_groups: Vec<u32>,
 }
@@ -136,10 +136,6 @@ mod identity {
 
     use super::IdentityShape;
 
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde calls it with a reference"
-    )]
     pub(super) fn serialize<S: Serializer>(
         identity: &Identity,
         serializer: S,

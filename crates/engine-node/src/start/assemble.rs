@@ -209,9 +209,9 @@ fn may_change_user(start: &Start, user: User) -> Result<Option<User>, AssembleEr
     match (asked, own.is_root()) {
         (true, true) => Ok(Some(user)),
         (false, _) => Ok(None),
-        (true, false) if user.user == own.as_raw() || (sandbox && user.user == 0) => Ok(None),
+        (true, false) if user.id == own.as_raw() || (sandbox && user.id == 0) => Ok(None),
         (true, false) => Err(UserError::NotRoot {
-            wanted: user.user,
+            wanted: user.id,
             own: own.as_raw(),
         }
         .into()),

@@ -73,7 +73,7 @@ pub(crate) fn resolve(
         }
     }
     Ok(User {
-        user,
+        id: user,
         group,
         further_groups,
     })

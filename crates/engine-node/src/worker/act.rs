@@ -61,7 +61,7 @@ impl Worker {
         let state = self.state.container_mut(name);
         let attempt = state.next_attempt();
         if let Phase::Ended(finished) = std::mem::replace(&mut state.phase, Phase::Starting) {
-            state.crash.next(finished.finished_at, now);
+            state.crash.next(finished.ended_at, now);
             state.last = Some(finished);
         }
         state.restarts = attempt;
@@ -294,7 +294,7 @@ pub(super) fn lost(started_at: Timestamp, now: Timestamp, attempt: u32) -> Finis
         reason: "ContainerStatusUnknown".to_owned(),
         message: Some("The container could not be located when the pod was terminated".to_owned()),
         started_at,
-        finished_at: now,
+        ended_at: now,
         attempt,
     }
 }
@@ -344,7 +344,7 @@ pub(super) fn finished(
         reason: reason.to_owned(),
         message,
         started_at: exit.started_at,
-        finished_at: exit.finished_at,
+        ended_at: exit.finished_at,
         attempt,
     }
 }

@@ -152,8 +152,8 @@ impl Worker {
         state.is_started = false;
         state.stopping = None;
         state.unhealthy = None;
-        let again = state.crash.due(finished.finished_at);
-        if finished.finished_at < again {
+        let again = state.crash.due(finished.ended_at);
+        if finished.ended_at < again {
             let words = format!(
                 "Back-off restarting failed container {name} in pod {}",
                 self.full_name()
@@ -214,7 +214,7 @@ impl Worker {
         };
         self.spawn(async move {
             // As long as a whole pod may take to end; kubelet sets no limit here.
-            let limit = std::time::Duration::from_secs(60);
+            let limit = std::time::Duration::from_mins(1);
             let error = target.hook(&handler, limit).await.err()?;
             let container = target.container.name.clone();
             Some(News::HookFailed {

@@ -106,14 +106,14 @@ fn seconds(pod: &Pod, annotation: &str) -> Option<Duration> {
     Some(Duration::try_from_secs_f64(number).unwrap_or_default())
 }
 
-fn finished(code: i32, started_at: Timestamp, finished_at: Timestamp, attempt: u32) -> Finished {
+fn finished(code: i32, started_at: Timestamp, ended_at: Timestamp, attempt: u32) -> Finished {
     let reason = if code == 0 { "Completed" } else { "Error" };
     Finished {
         code,
         reason: reason.to_owned(),
         message: None,
         started_at,
-        finished_at,
+        ended_at,
         attempt,
     }
 }

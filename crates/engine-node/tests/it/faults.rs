@@ -91,7 +91,7 @@ async fn a_program_that_is_not_in_the_image_is_named() {
     let fixture = Fixture::new(RuntimeKind::Process).await;
     fixture
         .pod("lost", &[], |pod| {
-            pod["spec"]["containers"][0]["command"] = json!(["/bin/nothing"])
+            pod["spec"]["containers"][0]["command"] = json!(["/bin/nothing"]);
         })
         .await;
     let pod = fixture

@@ -60,7 +60,7 @@ async fn restart_policies_decide_what_an_exit_means() {
     ] {
         fixture
             .pod(name, &["exit", code], |pod| {
-                pod["spec"]["restartPolicy"] = json!(policy)
+                pod["spec"]["restartPolicy"] = json!(policy);
             })
             .await;
     }

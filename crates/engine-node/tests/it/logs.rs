@@ -60,7 +60,7 @@ async fn a_followed_log_ends_with_its_container() {
     let fixture = Fixture::new(RuntimeKind::Process).await;
     fixture
         .pod("talk", &["talk", "3"], |pod| {
-            pod["spec"]["terminationGracePeriodSeconds"] = json!(0)
+            pod["spec"]["terminationGracePeriodSeconds"] = json!(0);
         })
         .await;
     fixture.until_ready("talk").await;

@@ -10,7 +10,7 @@ use crate::fixture::{Fixture, LIMIT, condition, container, phase, waiting};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_agent_plays_many_nodes_whose_pods_do_what_their_annotations_say() {
     let mut fixture = Fixture::with(RuntimeKind::Simulated, |options| {
-        options.simulated_nodes = 3
+        options.simulated_nodes = 3;
     })
     .await;
     let nodes: Api<Node> = Api::all(fixture.client.clone());

@@ -1,0 +1,119 @@
+//! Which runtimes this machine allows, found out by trying.
+
+use std::io;
+use std::path::Path;
+use std::thread;
+
+use foreshore_sys::mount::{self, Namespaces};
+
+use crate::options::RuntimeKind;
+
+/// What a machine allows, for people to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuntimeReport {
+    /// The most faithful runtime that works here.
+    pub best: RuntimeKind,
+    /// One line per runtime: possible, or why not.
+    pub lines: Vec<String>,
+}
+
+/// Finds out what is possible for a node that keeps its state in `root`.
+///
+/// It tries in a thread of its own, which leaves nothing behind but an empty
+/// folder if `root` was not there.
+pub fn probe(root: &Path) -> RuntimeReport {
+    let sandbox = try_sandbox(root);
+    let best = if sandbox.is_ok() {
+        RuntimeKind::Sandbox
+    } else {
+        RuntimeKind::Process
+    };
+    let sandbox = match sandbox {
+        Ok(()) => "sandbox: possible".to_owned(),
+        Err((step, error)) => format!(
+            "sandbox: not possible, cannot {step}: {error}{}",
+            hint(&error)
+        ),
+    };
+    let lines = vec![
+        sandbox,
+        "process: possible; plain processes without a file system of their own".to_owned(),
+        "simulated: possible; pods only seem to run".to_owned(),
+    ];
+    RuntimeReport { best, lines }
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        " (needs root or user namespaces)"
+    } else {
+        ""
+    }
+}
+
+type Refusal = (&'static str, io::Error);
+
+fn try_sandbox(root: &Path) -> Result<(), Refusal> {
+    std::fs::create_dir_all(root).map_err(|error| ("create the node's folder", error))?;
+    let scratch = root.join("capability-probe");
+    // Of an earlier probe that was interrupted; it may not be there.
+    let _absent = std::fs::remove_dir_all(&scratch);
+    for part in ["lower", "upper", "work", "root"] {
+        std::fs::create_dir_all(scratch.join(part))
+            .map_err(|error| ("write to the node's folder", error))?;
+    }
+    let inside = scratch.clone();
+    let tried = thread::Builder::new()
+        .name("capability-probe".to_owned())
+        .spawn(move || enter(&inside))
+        .map_err(|error| ("start a thread", error))?
+        .join()
+        .unwrap_or_else(|_| Err(("try", io::Error::other("the attempt panicked"))));
+    std::fs::remove_dir_all(&scratch).map_err(|error| ("clean up", error))?;
+    tried
+}
+
+/// Namespaces and mounts made here end with the thread.
+fn enter(scratch: &Path) -> Result<(), Refusal> {
+    let part = |name: &str| scratch.join(name);
+    mount::unshare(Namespaces::MountsNameIpc)
+        .map_err(|error| ("make mount, name and IPC namespaces", error))?;
+    mount::unshare(Namespaces::ChildProcesses)
+        .map_err(|error| ("make a process namespace", error))?;
+    mount::keep_private().map_err(|error| ("keep mounts private", error))?;
+    mount::overlay(&part("lower"), &part("upper"), &part("work"), &part("root"))
+        .map_err(|error| ("mount an overlay file system", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_report_names_every_runtime_and_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let report = probe(folder.path());
+        let names: Vec<_> = report
+            .lines
+            .iter()
+            .map(|line| line.split(':').next().unwrap())
+            .collect();
+        assert_eq!(names, ["sandbox", "process", "simulated"]);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let is_root = rustix::process::geteuid().is_root();
+        match report.best {
+            RuntimeKind::Sandbox => assert_eq!(report.lines[0], "sandbox: possible"),
+            _ => assert!(!is_root || report.lines[0].contains("cannot"), "{report:?}"),
+        }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_given_as_the_reason() {
+        let report = probe(Path::new("/proc/no-such-folder"));
+        assert_eq!(report.best, RuntimeKind::Process);
+        assert!(
+            report.lines[0].contains("cannot create the node's folder"),
+            "{report:?}"
+        );
+    }
+}
