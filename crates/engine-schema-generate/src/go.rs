@@ -30,6 +30,8 @@ pub(crate) struct GoField {
     /// Protobuf wire word and number, where the field is on the wire.
     pub(crate) proto: Option<(String, u32)>,
     pub(crate) go_type: GoType,
+    /// Name of the inlined struct the field came with.
+    pub(crate) inlined: Option<String>,
 }
 
 /// What a type name stands for.

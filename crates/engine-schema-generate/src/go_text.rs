@@ -112,6 +112,7 @@ impl File<'_> {
             omit_empty: options.contains(&"omitempty"),
             omit_zero: options.contains(&"omitzero"),
             proto,
+            inlined: None,
             go_type: self.parse_type(expression)?,
         })
     }

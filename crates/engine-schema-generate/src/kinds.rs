@@ -92,3 +92,16 @@ pub(crate) fn known_group_version(group: &str, version: &str) -> bool {
         .chain(RESERVED)
         .any(|name| (name.0, name.1) == (group, version))
 }
+
+/// All resources of the tables.
+pub(crate) fn all() -> impl Iterator<Item = Name> {
+    SERVED
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(RESERVED.iter().copied())
+}
+
+/// Whether a resource can be listed; reviews and bindings are only created.
+pub(crate) fn can_be_listed(name: Name) -> bool {
+    !name.2.ends_with("reviews") && name != ("", "v1", "bindings")
+}

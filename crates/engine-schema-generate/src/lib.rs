@@ -18,7 +18,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-pub use sources::Sources;
+pub use sources::{Request, Sources, requests};
 
 /// The data files, by name, ready to be written.
 #[derive(Debug)]

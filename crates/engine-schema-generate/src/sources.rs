@@ -1,11 +1,13 @@
 //! Where the facts come from on disk, and how they are read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
+
+use crate::kinds;
 
 /// The places the generator reads.
 #[derive(Debug)]
@@ -19,6 +21,55 @@ pub struct Sources {
     /// Directory holding the Go modules `k8s.io/api@…`,
     /// `k8s.io/apimachinery@…` and `k8s.io/apiextensions-apiserver@…`.
     pub modules: PathBuf,
+}
+
+/// A question to a real API server whose answer is one of the documents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Under which name the answer is saved.
+    pub file: String,
+    /// Path and query.
+    pub path: String,
+    pub accept: &'static str,
+}
+
+/// All questions; an administrator's answers to them are what
+/// [`Sources::documents`] expects.
+pub fn requests() -> Vec<Request> {
+    const DISCOVERY: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    let root = |group: &str, version: &str| match group {
+        "" => format!("api/{version}"),
+        group => format!("apis/{group}/{version}"),
+    };
+    let mut found = Vec::new();
+    for name in ["api", "apis"] {
+        found.push(Request {
+            file: format!("discovery-{name}.json"),
+            path: format!("/{name}"),
+            accept: DISCOVERY,
+        });
+    }
+    let versions: BTreeSet<(&str, &str)> = kinds::all().map(|name| (name.0, name.1)).collect();
+    for (group, version) in versions {
+        let root = root(group, version);
+        let file = format!("{}_openapi.json", root.replace('/', "__"));
+        found.push(Request {
+            file,
+            path: format!("/openapi/v3/{root}"),
+            accept: "application/json",
+        });
+    }
+    for name in kinds::all().filter(|name| kinds::can_be_listed(*name)) {
+        let (group, version, plural) = name;
+        let group_name = if group.is_empty() { "core" } else { group };
+        found.push(Request {
+            file: format!("table-{group_name}-{version}-{plural}.json"),
+            path: format!("/{}/{plural}?limit=1", root(group, version)),
+            accept: TABLE,
+        });
+    }
+    found
 }
 
 /// One group-version's OpenAPI v3 document.

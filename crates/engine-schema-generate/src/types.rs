@@ -208,7 +208,11 @@ impl Collector<'_> {
                 }
                 None => {
                     if let Resolved::Struct(inlined) = self.go.resolve(&field.go_type) {
-                        found.extend(self.tags(inlined)?);
+                        let short = inlined.rsplit('.').next().unwrap_or(inlined).to_owned();
+                        for (json, mut field) in self.tags(inlined)? {
+                            field.inlined = Some(short.clone());
+                            found.insert(json, field);
+                        }
                     }
                 }
             }
@@ -227,6 +231,13 @@ impl Collector<'_> {
         }
         if let Some(name) = scalar_name(self.go, &tag.go_type) {
             body.insert("g".to_owned(), json!(name));
+        }
+        if let Some(inlined) = tag
+            .inlined
+            .as_ref()
+            .filter(|inlined| *inlined != "TypeMeta")
+        {
+            body.insert("i".to_owned(), json!(inlined));
         }
         let pointer = matches!(tag.go_type, GoType::Pointer(_));
         // Defaults that only repeat the zero value say nothing: the presence says it.

@@ -2,10 +2,13 @@
 //! fields gone, nulls gone, empty values left out or written as its encoder
 //! does, quantities and times in canonical spelling.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
+use crate::fields::decode_base64;
 use crate::quantity::Quantity;
 use crate::types::{Presence, Scalar, Shape, TypeRef};
 
@@ -125,6 +128,11 @@ fn conform_scalar(scalar: Scalar, value: &mut Value) {
                 "%Y-%m-%dT%H:%M:%S%.6fZ"
             };
             *value = Value::String(time.to_zoned(TimeZone::UTC).strftime(pattern).to_string());
+        }
+        Scalar::Bytes => {
+            if let Some(Ok(bytes)) = value.as_str().map(decode_base64) {
+                *value = Value::String(STANDARD.encode(bytes));
+            }
         }
         _ => {}
     }

@@ -60,7 +60,7 @@ fn set_defaults(name: &str, fields: &mut Fields) {
         "core.v1" => core::set_defaults(short, fields),
         "apps.v1" | "batch.v1" => workloads::set_defaults(short, fields),
         "networking.v1" | "discovery.v1" | "rbac.v1" | "scheduling.v1" | "storage.v1" => {
-            network::set_defaults(short, fields)
+            network::set_defaults(short, fields);
         }
         _ => {}
     }

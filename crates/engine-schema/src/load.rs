@@ -49,6 +49,7 @@ struct RawField {
     r: bool,
     p: Option<String>,
     g: Option<String>,
+    i: Option<String>,
     d: Option<Value>,
     s: Option<String>,
     k: Option<String>,
@@ -301,6 +302,7 @@ impl Builder {
             patch,
             allowed: raw.e,
             go_name: raw.g,
+            inlined: raw.i,
         })
     }
 

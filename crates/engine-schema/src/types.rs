@@ -67,6 +67,8 @@ pub struct Field {
     pub allowed: Vec<String>,
     /// Go name of a named scalar, list or map, as the server's error messages print it.
     pub go_name: Option<String>,
+    /// Name of the Go struct the field was inlined with, which the messages mention.
+    pub inlined: Option<String>,
 }
 
 /// When the real server writes a field.

@@ -2,8 +2,8 @@
 //! order of steps the real one has, no validation.
 
 use foreshore_engine_merge::{
-    ApplyError, ApplyRequest, FieldSet, JsonPatchError, Manager, StrategicError, UpdateRequest,
-    apply, json_patch, merge_patch, settle_timestamps, strategic_merge, update,
+    ApplyError, ApplyRequest, JsonPatchError, Manager, StrategicError, UpdateRequest, apply,
+    json_patch, merge_patch, reset_fields, settle_timestamps, strategic_merge, update,
 };
 use foreshore_engine_schema::{Resource, Schema, TypeRef, apply_defaults, conform, defaults};
 use jiff::Timestamp;
@@ -53,7 +53,7 @@ impl Server {
 
     pub(crate) fn handle(&mut self, request: &Request<'_>) -> Result<(), Refusal> {
         let status = request.manager.subresource == "status";
-        let reset = self.reset(status);
+        let reset = reset_fields(self.resource, &request.manager.subresource);
         let live = self.live.as_ref();
         let creates = live.is_none();
         let null = Value::Null;
@@ -110,19 +110,6 @@ impl Server {
         conform(self.type_ref, &mut new);
         self.live = Some(new);
         Ok(())
-    }
-
-    /// What this endpoint does not write.
-    fn reset(&self, status: bool) -> FieldSet {
-        match (status, self.resource.kind.as_str()) {
-            (false, _) => FieldSet::of_fields(&[&["status"]]),
-            (true, "Deployment") => FieldSet::of_fields(&[&["spec"], &["metadata", "labels"]]),
-            (true, _) => FieldSet::of_fields(&[
-                &["spec"],
-                &["metadata", "deletionTimestamp"],
-                &["metadata", "ownerReferences"],
-            ]),
-        }
     }
 
     /// Puts back what this endpoint does not write.

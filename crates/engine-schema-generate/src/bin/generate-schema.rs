@@ -1,6 +1,6 @@
 //! `generate-schema OPENAPI_DIR GO_MODULES OUTPUT_DIR [--check]`: the generator
-//! as a program. `OPENAPI_DIR` holds `*_openapi.json`, `discovery-*.json` and
-//! `table-*.json` saved from a real API server.
+//! as a program. `OPENAPI_DIR` holds the answers of a real API server to the
+//! questions of `requests()`.
 
 use std::path::PathBuf;
 
