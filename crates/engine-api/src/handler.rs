@@ -153,6 +153,14 @@ where
 
 fn verb(method: &Method, path: &ResourcePath, query: &Query) -> Answer<&'static str> {
     let named = !path.name.is_empty();
+    let fits = match *method {
+        Method::PUT | Method::PATCH => named,
+        Method::POST => !named || !path.subresource.is_empty(),
+        _ => true,
+    };
+    if !fits {
+        return Err(Failure::method_not_allowed());
+    }
     Ok(match *method {
         Method::GET | Method::HEAD if path.watch_prefix => "watch",
         Method::GET | Method::HEAD if named => "get",

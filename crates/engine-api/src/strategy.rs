@@ -123,6 +123,7 @@ pub(crate) fn prepare_update(
     match call.path.subresource.as_str() {
         "status" => keep_all_but_status(entry, value, old),
         "finalize" => namespace::prepare_finalize(value, old),
+        "binding" => {}
         _ => {
             if has_status(entry) {
                 keep(value, old, "status");
@@ -212,7 +213,8 @@ fn validate_kind(entry: &Entry, value: &Value) -> Vec<Cause> {
 }
 
 /// What is wrong with a changed object beyond its schema.
-pub(crate) fn validate_update(entry: &Entry, value: &Value, old: &Value) -> Vec<Cause> {
+pub(crate) fn validate_update(call: &Call, value: &Value, old: &Value) -> Vec<Cause> {
+    let entry = &call.entry;
     let mut causes = validate_metadata(entry, value);
     if object::is_deleting(old) {
         let before = object::finalizers(old);
@@ -230,7 +232,7 @@ pub(crate) fn validate_update(entry: &Entry, value: &Value, old: &Value) -> Vec<
     }
     causes.extend(validate_kind(entry, value));
     causes.extend(match entry.rows.as_str() {
-        "pods" => pod::validate_update(value, old),
+        "pods" if call.path.subresource != "binding" => pod::validate_update(value, old),
         "deployments.apps" | "replicasets.apps" => workload::validate_update(value, old),
         "services" => service::validate_update(value, old),
         "configmaps" | "secrets" => validate_immutable(value, old),

@@ -33,14 +33,7 @@ pub(super) async fn bind(core: &Core, call: &Call) -> Answer<Reply> {
         ));
     }
     let uid = text(&binding, "/metadata/uid").to_owned();
-    let call = Call {
-        path: crate::request::ResourcePath {
-            subresource: "binding".into(),
-            ..call.path.clone()
-        },
-        ..call.clone()
-    };
-    change(core, &call, |old| {
+    change(core, call, |old| {
         let conflict = |why: &str| Failure::conflict(call.entry.named(), &call.path.name, why);
         if object::is_deleting(old) {
             return Err(conflict(&format!(
@@ -64,8 +57,8 @@ pub(super) async fn bind(core: &Core, call: &Call) -> Answer<Reply> {
             return Err(conflict(&why));
         }
         Ok(Changed {
-            value: bound(old, &binding, &node, &call),
-            owned: false,
+            value: bound(old, &binding, &node, call),
+            owned: true,
             conditional: false,
         })
     })

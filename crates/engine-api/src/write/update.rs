@@ -152,7 +152,7 @@ fn finish(core: &Core, call: &Call, old: &Value, changed: Changed) -> Answer<Fin
     if settle_timestamps(old, &mut value) && !is_finished(call, old, &value) {
         return Ok(Finished::Same);
     }
-    let mut causes = strategy::validate_update(entry, &value, old);
+    let mut causes = strategy::validate_update(call, &value, old);
     causes.extend(schema_causes(entry, &value));
     refuse_invalid(entry, &value, causes)?;
     Ok(Finished::Changed(value))
