@@ -17,7 +17,6 @@ pub fn reset_fields(resource: &Resource, subresource: &str) -> FieldSet {
             &["metadata", "deletionTimestamp"],
             &["metadata", "ownerReferences"],
         ]),
-        ("status", "CustomResourceDefinition") => FieldSet::of_fields(&[&["metadata"], &["spec"]]),
         ("status", _) => FieldSet::of_fields(&[&["spec"]]),
         ("" | "finalize", _) => FieldSet::of_fields(&[&["status"]]),
         _ => FieldSet::default(),
