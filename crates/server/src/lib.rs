@@ -13,6 +13,7 @@ mod doors;
 mod error;
 pub mod platform;
 mod problem;
+pub mod roles;
 mod server;
 mod state;
 

@@ -115,7 +115,7 @@ impl Server {
                 Ok(())
             }
         });
-        tasks.spawn(announce_tips(state, shutdown));
+        tasks.spawn(announce_news(state, shutdown));
         Ok(Self {
             url,
             environments,
@@ -193,16 +193,20 @@ async fn serve(
         .map_err(|cause: io::Error| ServerError::Serve(cause))
 }
 
-/// Whoever moves the branch, a person's push included, everybody who waits hears of it.
-async fn announce_tips(state: Arc<State>, shutdown: CancellationToken) -> Result<(), ServerError> {
+/// Whoever moves the branch, a person's push included, and whatever an agent
+/// reports: everybody who waits hears of it.
+async fn announce_news(state: Arc<State>, shutdown: CancellationToken) -> Result<(), ServerError> {
     let mut tips = state.writer.subscribe();
+    let mut reports = state.outcomes.watch();
     loop {
-        tokio::select! {
-            changed = tips.changed() => match changed {
-                Ok(()) => state.changes.announce(),
-                Err(_) => return Ok(()),
-            },
+        let changed = tokio::select! {
+            changed = tips.changed() => changed,
+            changed = reports.changed() => changed,
             () = shutdown.cancelled() => return Ok(()),
+        };
+        if changed.is_err() {
+            return Ok(());
         }
+        state.changes.announce();
     }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State as Extract;
+use foreshore_config_repo::ReportError;
 use foreshore_identity::Right;
-use foreshore_model::{Outcome, clock};
+use foreshore_model::{ExitCode, Outcome, clock};
 
 use super::body::Body;
 use crate::access::Caller;
@@ -19,14 +20,16 @@ pub(crate) async fn post(
 ) -> Result<Json<usize>, Problem> {
     caller.must(&Right::Report, "report outcomes")?;
     let count = outcomes.len();
-    for outcome in outcomes {
+    for outcome in &outcomes {
         state.agent_spoke(outcome.environment.clone(), clock::now());
-        state
-            .outcomes
-            .report(outcome)
-            .await
-            .map_err(|error| Problem::internal("cannot record the outcome", &error))?;
     }
-    state.changes.announce();
-    Ok(Json(count))
+    match state.outcomes.report_all(outcomes).await {
+        Ok(()) => Ok(Json(count)),
+        Err(error @ ReportError::Refused { .. }) => Err(Problem::new(
+            ExitCode::Usage,
+            "bad-request",
+            error.to_string(),
+        )),
+        Err(error) => Err(Problem::internal("cannot record the outcome", &error)),
+    }
 }

@@ -87,6 +87,15 @@ fn read(data: &Path) -> Result<Option<Ports>, RecordError> {
 
 /// Listens on the host's loopback.
 pub fn listen(purpose: &'static str, port: u16) -> Result<(TcpListener, SocketAddr), PortError> {
+    listen_at(purpose, SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+}
+
+/// Listens at an address; the sockets do not block.
+pub(crate) fn listen_at(
+    purpose: &'static str,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), PortError> {
+    let port = address.port();
     let failed = |cause: io::Error| match cause.kind() {
         io::ErrorKind::AddrInUse => PortError::Taken { purpose, port },
         _ => PortError::Listen {
@@ -95,7 +104,7 @@ pub fn listen(purpose: &'static str, port: u16) -> Result<(TcpListener, SocketAd
             cause,
         },
     };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(failed)?;
+    let listener = TcpListener::bind(address).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
