@@ -1,0 +1,67 @@
+//! `foreshore agent`: the reconciler of one cluster, by itself.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use foreshore_model::{EnvironmentName, SiteName};
+use foreshore_server::roles;
+use tokio_util::sync::CancellationToken;
+
+use super::roles::stopped_by_signal;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::terminal::Outcome;
+
+/// Bring a cluster to what the config repository says
+///
+/// Pulls the config repository with a credential that can only read, applies
+/// what changed, waits for health, and reports to the server.
+#[derive(Debug, Args)]
+pub(crate) struct AgentArgs {
+    /// Kubeconfig of the cluster
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: PathBuf,
+
+    /// Context of the kubeconfig, instead of its current one
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+
+    /// Address of the config repository, instead of the server's own
+    #[arg(long, value_name = "URL")]
+    config_repo: Option<String>,
+
+    /// Environment to carry out (can be repeated)
+    #[arg(
+        long = "environment",
+        env = "FORESHORE_ENVIRONMENT",
+        required = true,
+        value_name = "NAME"
+    )]
+    environments: Vec<EnvironmentName>,
+
+    /// Which cluster of its environments this is
+    #[arg(long, default_value = "local", value_name = "NAME")]
+    site: SiteName,
+}
+
+pub(crate) async fn run(args: AgentArgs, context: &Context) -> Result<Outcome, Failure> {
+    let shutdown = CancellationToken::new();
+    let signals = tokio::spawn(stopped_by_signal(shutdown.clone()));
+    let credential = context.credential()?;
+    let options = roles::AgentOptions {
+        data: context.data()?,
+        kubeconfig: Some(args.kubeconfig),
+        context: args.context,
+        config_repository: args
+            .config_repo
+            .unwrap_or_else(|| format!("{}/git/config.git", credential.server)),
+        server: credential.server,
+        token: credential.token,
+        environments: args.environments,
+        site: args.site,
+    };
+    let ended = roles::agent(options, shutdown).await;
+    signals.abort();
+    ended.map_err(|error| Failure::from_error(error.exit_code(), &error))?;
+    Ok(Outcome::done())
+}

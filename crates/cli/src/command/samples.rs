@@ -1,0 +1,85 @@
+//! The sample services of a checkout, built and released as a developer would.
+
+use std::path::{Path, PathBuf};
+
+use foreshore_model::ExitCode;
+use foreshore_model::api::{Info, TokenAnswer, TokenRequest};
+use foreshore_server::credentials::{self, OWNER};
+use tokio_util::sync::CancellationToken;
+
+use super::run::environment;
+use crate::build::{self, Sources};
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::terminal::Terminal;
+
+/// The branch that dev follows; CI systems check out none.
+const BRANCH: &str = "main";
+
+/// Returns the root of the checkout we stand in, if it has samples.
+pub(crate) fn checkout() -> Option<PathBuf> {
+    let here = std::env::current_dir().ok()?;
+    here.ancestors()
+        .find(|root| root.join("apps/web/foreshore.yaml").is_file())
+        .map(Path::to_owned)
+}
+
+/// Builds and releases every sample; what fails is said and does not stop the platform.
+pub(crate) async fn release(root: PathBuf, data: PathBuf, server: String, terminal: Terminal) {
+    for name in ["api", "web"] {
+        if let Err(failure) =
+            release_one(&root.join("apps").join(name), &data, &server, &terminal).await
+        {
+            terminal.warn(&format!(
+                "sample {name} is not released: {}",
+                failure.message
+            ));
+            for hint in failure.hints {
+                terminal.say(&format!("hint: {hint}"));
+            }
+        }
+    }
+}
+
+async fn release_one(
+    directory: &Path,
+    data: &Path,
+    server: &str,
+    terminal: &Terminal,
+) -> Result<(), Failure> {
+    let sources = Sources::read(directory)?;
+    let owner = credentials::read(data, OWNER)
+        .ok_or_else(|| Failure::new(ExitCode::Failed, "the owner's credential is not there"))?;
+    let owner = Client::new(server, &owner.token)?;
+    let source = sources.source(Some(BRANCH))?;
+    terminal.say(&format!("building sample {}", sources.service.name));
+    let (program, ended) = build::build(&sources, environment(), CancellationToken::new()).await?;
+    if ended.code != 0 {
+        return Err(Failure::new(
+            ExitCode::Failed,
+            format!("its build ended with code {}", ended.code),
+        ));
+    }
+    // As in CI: the token can push this service and nothing else.
+    let request = TokenRequest {
+        name: format!("ci-{}", sources.service.name),
+        push: sources.service.name.clone(),
+    };
+    let token: TokenAnswer = owner.post("/tokens", &request).await?;
+    let client = Client::new(server, &token.token)?;
+    let info: Info = owner.get("/info").await?;
+    let built = build::pack_and_push(
+        &sources,
+        source,
+        &program,
+        &client,
+        &info.registry,
+        terminal,
+    )
+    .await?;
+    terminal.say(&format!(
+        "sample {} is built: {}",
+        sources.service.name, built.id
+    ));
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! `foreshore status`: what runs where, since when, and who put it there.
+
+use std::time::Duration;
+
+use clap::Args;
+use foreshore_model::api::{ServiceStatus, Status};
+use foreshore_model::{EnvironmentName, ExitCode, ServiceName, nearest};
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::terminal::{Outcome, table};
+use crate::wait::{self, Awaited};
+
+/// Show what runs where
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Show this service only
+    service: Option<ServiceName>,
+
+    /// Show this environment only
+    #[arg(short, long, env = "FORESHORE_ENVIRONMENT", value_name = "NAME")]
+    env: Option<EnvironmentName>,
+
+    /// Wait until every release shown is healthy or has failed
+    #[arg(long)]
+    wait: bool,
+
+    /// How long to wait
+    #[arg(long, default_value = "5m", value_parser = wait::duration, value_name = "DURATION")]
+    timeout: Duration,
+}
+
+pub(crate) async fn run(args: StatusArgs, context: &Context) -> Result<Outcome, Failure> {
+    let client = context.client()?;
+    let status: Status = client.get("/status").await?;
+    let status = select(status, args.service.as_ref(), args.env.as_ref())?;
+    if !args.wait {
+        return Outcome::answer(&status, text(&status));
+    }
+    let awaited: Vec<Awaited> = status
+        .services
+        .iter()
+        .map(|row| Awaited {
+            service: row.service.clone(),
+            environment: row.environment.clone(),
+            sequence: None,
+        })
+        .collect();
+    wait::until_settled(&client, &awaited, args.timeout, context).await
+}
+
+fn select(
+    mut status: Status,
+    service: Option<&ServiceName>,
+    environment: Option<&EnvironmentName>,
+) -> Result<Status, Failure> {
+    let known: Vec<String> = status
+        .services
+        .iter()
+        .map(|row| row.service.to_string())
+        .collect();
+    status.services.retain(|row| {
+        service.is_none_or(|service| row.service == *service)
+            && environment.is_none_or(|environment| row.environment == *environment)
+    });
+    status.requests.retain(|request| {
+        service.is_none_or(|service| request.service == *service)
+            && environment.is_none_or(|environment| request.environment == *environment)
+    });
+    if let Some(service) = service
+        && status.services.is_empty()
+        && status.requests.is_empty()
+    {
+        let place =
+            environment.map_or_else(String::new, |environment| format!(" in {environment}"));
+        let failure = Failure::new(
+            ExitCode::NotFound,
+            format!("service `{service}` has no release{place}"),
+        );
+        return Err(
+            match nearest(service.as_str(), known.iter().map(String::as_str)) {
+                Some(near) if near != service.as_str() => {
+                    failure.hint(format!("did you mean `{near}`?"))
+                }
+                _ => failure.hint("build one with `foreshore run build` in its repository"),
+            },
+        );
+    }
+    Ok(status)
+}
+
+/// Lays the status out for people.
+pub(crate) fn text(status: &Status) -> String {
+    let mut text = if status.services.is_empty() {
+        "nothing is released yet\n".to_owned()
+    } else {
+        table(
+            &[
+                "SERVICE",
+                "ENVIRONMENT",
+                "NUMBER",
+                "ARTIFACT",
+                "HEALTH",
+                "BY",
+                "HOLD",
+            ],
+            status.services.iter().map(row),
+        )
+    };
+    for request in &status.requests {
+        text.push_str(&format!(
+            "request {}: {} to {} waits for approval, asked by {}\n",
+            request.id, request.artifact_id, request.environment, request.requested_by.name
+        ));
+    }
+    for service in &status.services {
+        for cause in service.outcomes.iter().flat_map(|outcome| &outcome.causes) {
+            text.push_str(&format!(
+                "{} in {}: {}\n",
+                service.service,
+                service.environment,
+                wait::cause_text(cause)
+            ));
+        }
+    }
+    text
+}
+
+fn row(status: &ServiceStatus) -> Vec<String> {
+    vec![
+        status.service.to_string(),
+        status.environment.to_string(),
+        status.release.sequence.to_string(),
+        status.release.artifact_id.to_string(),
+        status.health().to_owned(),
+        status.release.actor.name.clone(),
+        status
+            .hold
+            .as_ref()
+            .map_or_else(String::new, |hold| hold.reason.clone()),
+    ]
+}

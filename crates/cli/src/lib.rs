@@ -1,1 +1,0 @@
-//! The `foreshore` program: arguments, output, exit codes.

@@ -1,0 +1,171 @@
+//! Where a story is played: a checkout with the samples, a data directory, a platform.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use foreshore_testkit::cli::{Answer, Shell};
+use foreshore_testkit::{TempDir, environment, wait};
+use serde_json::Value;
+
+/// Long enough for a loaded machine; what a story takes is measured elsewhere.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A person's machine for the length of one test.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) folder: TempDir,
+    server: Option<String>,
+}
+
+impl Stage {
+    pub(crate) fn new(name: &str) -> Result<Self> {
+        Ok(Self {
+            folder: TempDir::new(name)?,
+            server: None,
+        })
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    pub(crate) fn checkout(&self) -> PathBuf {
+        self.folder.join("checkout")
+    }
+
+    /// Runs the program as its owner and returns what it said.
+    pub(crate) async fn foreshore(&self, arguments: &[&str]) -> Result<Answer> {
+        self.shell()?.raw(arguments).await
+    }
+
+    /// The same with a token instead of the owner's credential.
+    pub(crate) async fn with_token(&self, token: &str, arguments: &[&str]) -> Result<Answer> {
+        let server = self.server.as_deref().context("the platform is not up")?;
+        self.shell()?
+            .env("FORESHORE_SERVER", server)
+            .env("FORESHORE_TOKEN", token)
+            .raw(arguments)
+            .await
+    }
+
+    fn shell(&self) -> Result<Shell> {
+        let home = |variable: &str, folder: &str| {
+            environment::value(variable)
+                .or_else(|| Some(format!("{}/{folder}", environment::value("HOME")?)))
+        };
+        let cache = environment::cache()?;
+        let mut shell = Shell::new(self.folder.path())?
+            .env("FORESHORE_DATA", path(&self.data())?)
+            .env("FORESHORE_CACHE", path(&cache)?);
+        // The person's own home is elsewhere; their toolchain is not.
+        for (variable, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+            if let Some(value) = home(variable, folder).filter(|value| Path::new(value).is_dir()) {
+                shell = shell.env(variable, &value);
+            }
+        }
+        Ok(shell)
+    }
+
+    /// Starts a platform with free ports and returns what `up` answered.
+    pub(crate) async fn up(&mut self, more: &[&str]) -> Result<Value> {
+        let usual = ["up", "--detach", "--no-samples", "-o", "json"];
+        let answer = self.foreshore(&[&usual[..], more].concat()).await?;
+        let value = json(&answer)?;
+        self.server = Some(text(&value, "/url")?);
+        Ok(value)
+    }
+
+    /// Copies this repository, so that samples can be changed and committed.
+    pub(crate) fn check_out(&self) -> Result<()> {
+        let source = environment::workspace();
+        let listed = Command::new("git")
+            .args(["ls-files", "-z", "--cached"])
+            .current_dir(&source)
+            .output()?;
+        ensure!(
+            listed.status.success(),
+            "git cannot list the repository's files"
+        );
+        for file in String::from_utf8(listed.stdout)?.split_terminator('\0') {
+            let (from, to) = (source.join(file), self.checkout().join(file));
+            std::fs::create_dir_all(to.parent().context("a file has a parent")?)?;
+            // A file that is deleted and not yet committed is no part of the copy.
+            if from.is_file() {
+                std::fs::copy(&from, &to).with_context(|| format!("cannot copy {file}"))?;
+            }
+        }
+        self.git(&["init", "--quiet", "--initial-branch=main", "."])?;
+        self.commit("samples as they come")
+    }
+
+    /// Commits everything in the checkout, as the developer Ada.
+    pub(crate) fn commit(&self, message: &str) -> Result<()> {
+        self.git(&["add", "--all"])?;
+        self.git(&["commit", "--quiet", "--message", message])
+            .map(|_| ())
+    }
+
+    pub(crate) fn git(&self, arguments: &[&str]) -> Result<String> {
+        let folder = self.checkout();
+        std::fs::create_dir_all(&folder)?;
+        let output = Command::new("git")
+            .args([
+                "-c",
+                "user.name=Ada",
+                "-c",
+                "user.email=ada@example.org",
+                "-c",
+                "commit.gpgsign=false",
+            ])
+            .args(arguments)
+            .current_dir(folder)
+            .output()?;
+        ensure!(
+            output.status.success(),
+            "git {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Replaces text in a file of the checkout.
+    pub(crate) fn edit(&self, file: &str, old: &str, new: &str) -> Result<()> {
+        let path = self.checkout().join(file);
+        let text = std::fs::read_to_string(&path)?;
+        ensure!(text.contains(old), "`{old}` is not in {file}");
+        Ok(std::fs::write(path, text.replace(old, new))?)
+    }
+}
+
+/// Asks the ingress for a host's page until it answers well.
+pub(crate) async fn page(ingress: &str, host: &str) -> Result<String> {
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(5))
+        .build()?;
+    wait::for_some(&format!("a page of {host}"), PATIENCE, || async {
+        let answer = client.get(ingress).header("host", host).send().await.ok()?;
+        if !answer.status().is_success() {
+            return None;
+        }
+        answer.text().await.ok()
+    })
+    .await
+}
+
+pub(crate) fn json(answer: &Answer) -> Result<Value> {
+    ensure!(answer.code == 0, "{}", answer.transcript());
+    Ok(serde_json::from_str(&answer.stdout)?)
+}
+
+pub(crate) fn text(value: &Value, pointer: &str) -> Result<String> {
+    let found = value.pointer(pointer).and_then(Value::as_str);
+    Ok(found
+        .with_context(|| format!("no {pointer} in {value}"))?
+        .to_owned())
+}
+
+fn path(path: &Path) -> Result<&str> {
+    path.to_str().context("a test's folder has a plain name")
+}
