@@ -102,6 +102,7 @@ impl Scheduler {
         let mut view = self.view();
         let Some(pod) = &delta.new else {
             view.waiting.remove(&key_of(&pod.metadata));
+            self.queue.forget(&key_of(&pod.metadata));
             view.assumed.remove(&uid);
             view.cluster.remove_pod(&uid);
             return self.retry_all(&mut view);

@@ -1,0 +1,34 @@
+//! Virtual nodes of an engine: their pods become ready without running.
+
+use std::path::Path;
+
+use foreshore_engine_node::{Node, Options, RuntimeKind};
+use foreshore_image::Store as Images;
+use foreshore_sys::Ground;
+use kube::Client;
+
+use crate::error::EngineError;
+
+/// Third number of the first node's addresses: real nodes of the same machine
+/// count from below.
+const FIRST_INDEX: u8 = 100;
+
+/// Prepares `count` nodes named `simulated-…`.
+pub(crate) fn nodes(client: Client, folder: &Path, count: u8) -> Result<Node, EngineError> {
+    let root = folder.join("simulated");
+    // They never pull an image; the store stays empty.
+    let images =
+        Images::open(&root.join("images")).map_err(|error| EngineError::Images(Box::new(error)))?;
+    let mut options = Options::new(
+        client,
+        "simulated",
+        RuntimeKind::Simulated,
+        Ground::current(),
+        root,
+        std::path::PathBuf::new(),
+        images,
+    );
+    options.simulated_nodes = count;
+    options.node_index = FIRST_INDEX;
+    Node::new(options).map_err(EngineError::Simulated)
+}
