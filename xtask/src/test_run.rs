@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-pub(crate) use build::{Built, build};
+pub(crate) use build::{Built, attempt, build};
 use verdict::judge;
 
 use crate::{gates::Tally, repository, shell, terminal};

@@ -25,7 +25,7 @@ pub(crate) fn run(_: &Arguments) -> ExitCode {
 }
 
 pub(super) fn format() -> Result<()> {
-    shell::run(shell::cargo().args(["fmt", "--all", "--", "--check"]))
+    shell::run(shell::cargo().args(["fmt", "--all", "--", "--check", "-l"]))
 }
 
 pub(super) fn lints() -> Result<()> {

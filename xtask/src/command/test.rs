@@ -29,9 +29,10 @@ pub(crate) fn run(_: &Arguments) -> Result<ExitCode> {
     gates.gate("oracle", || tools::oracle(&cache));
     let mut built = Built::default();
     gates.gate("build", || {
-        built = test_run::build(&["build", "--bins"])?;
-        built.tests = test_run::build(&["test", "--no-run"])?.tests;
-        Ok(())
+        test_run::attempt(&mut built, &["build", "--bins"])
+    });
+    gates.gate("build of tests", || {
+        test_run::attempt(&mut built, &["test", "--no-run"])
     });
     tests(&mut gates, &cache, &built);
     gates.section("documentation examples", test_run::run_doc_tests);

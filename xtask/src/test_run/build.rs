@@ -33,20 +33,35 @@ impl Built {
 /// Builds with `cargo ARGUMENTS`. Always for the whole workspace: a part of it
 /// would choose other features for shared dependencies and compile them again.
 pub(crate) fn build(arguments: &[&str]) -> Result<Built> {
+    let mut built = Built::default();
+    attempt(&mut built, arguments)?;
+    Ok(built)
+}
+
+/// Builds as much as can be built and adds it to `built`, even if the rest
+/// fails: one broken crate does not keep the others from being tested.
+pub(crate) fn attempt(built: &mut Built, arguments: &[&str]) -> Result<()> {
     let mut cargo = shell::cargo();
     cargo
         .args(arguments)
-        .args(["--workspace", "--message-format=json-render-diagnostics"])
+        .args([
+            "--workspace",
+            "--keep-going",
+            "--message-format=json-render-diagnostics",
+        ])
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
     let output = cargo
         .output()
         .with_context(|| format!("cannot run `{}`", shell::spelled(&cargo)))?;
+    let text = String::from_utf8(output.stdout).context("cargo's messages are not text")?;
+    let Built { programs, tests } = read(&text)?;
+    built.programs.extend(programs);
+    built.tests.extend(tests);
     if !output.status.success() {
         bail!("`{}` ended with {}", shell::spelled(&cargo), output.status);
     }
-    let text = String::from_utf8(output.stdout).context("cargo's messages are not text")?;
-    read(&text)
+    Ok(())
 }
 
 fn read(messages: &str) -> Result<Built> {
