@@ -186,7 +186,8 @@ impl Reader {
             .requests
             .retain(|id, _| tips.contains_key(id) && tips.get(id) == self.requests.get(id));
         for (id, tip) in &tips {
-            if self.world.requests.contains_key(id) {
+            // Known, or known to be unreadable.
+            if self.requests.get(id) == Some(tip) {
                 continue;
             }
             match read_request(repository, id, tip) {

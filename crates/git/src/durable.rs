@@ -52,3 +52,29 @@ pub(crate) fn sync_refs<'a>(
     }
     sync_folder(repository)
 }
+
+/// Syncs every file and folder below `path`, and the folders above it up to `top`.
+///
+/// For a handful of files; the whole file system may have gigabytes of others' to write.
+pub(crate) fn sync_all_of(path: &Path, top: &Path) -> Result<(), GitError> {
+    sync_below(path)?;
+    let above = path.ancestors().skip(1);
+    for folder in above.take_while(|folder| folder.starts_with(top)) {
+        sync_folder(folder)?;
+    }
+    Ok(())
+}
+
+fn sync_below(path: &Path) -> Result<(), GitError> {
+    let error = |cause| GitError::Sync {
+        path: path.to_owned(),
+        cause,
+    };
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).map_err(error)? {
+            sync_below(&entry.map_err(error)?.path())?;
+        }
+    }
+    let file = File::open(path).map_err(error)?;
+    file.sync_all().map_err(error)
+}

@@ -137,6 +137,11 @@ fn script(updates: &[RefUpdate]) -> Result<String, GitError> {
     Ok(script)
 }
 
+/// Whether a command failed because a lock file was in its way.
+pub(crate) fn is_locked(repository: &Repository, answer: &Answer) -> bool {
+    !answer.status.success() && lock_file(repository.path(), &answer.stderr).is_some()
+}
+
 /// Finds the lock file that git could not create, if it is inside the repository.
 fn lock_file(repository: &Path, stderr: &str) -> Option<PathBuf> {
     let (_, rest) = stderr.split_once("Unable to create '")?;

@@ -13,7 +13,7 @@ use crate::error::GitError;
 use crate::lock::Turn;
 use crate::name::check_ref;
 use crate::object::ObjectId;
-use crate::refs::Expected;
+use crate::refs::{Expected, is_locked};
 use crate::repository::Repository;
 
 pub use answer::{FetchError, PushError, Rejection};
@@ -140,9 +140,12 @@ impl Repository {
         }
         arguments.extend(["--".to_owned(), remote.url.clone()]);
         arguments.extend(refspecs.iter().map(|refspec| (*refspec).to_owned()));
-        let turn = Turn::take(self.path())?;
-        let answer = self.past_dead_locks(|| remote.run(self, &arguments))?;
-        drop(turn);
+        let mut answer = remote.run(self, &arguments)?;
+        if is_locked(self, &answer) {
+            // Only then: nobody should wait for the other side's answer.
+            let _turn = Turn::take(self.path())?;
+            answer = self.past_dead_locks(|| remote.run(self, &arguments))?;
+        }
         if answer.status.success() {
             return Ok(());
         }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::batch::{Batch, Object};
 use crate::command::{git, git_in, run};
+use crate::durable::{sync_all_of, sync_packs};
 use crate::error::GitError;
+use crate::lock::Turn;
 use crate::name::check_ref;
 use crate::object::{ObjectId, TreeEntry, parse_tree};
 
@@ -30,6 +32,8 @@ impl Repository {
     /// Creates a bare repository whose branch is `main`, or opens the one that is there.
     pub fn init_bare(path: impl AsRef<Path>) -> Result<Self, GitError> {
         let path = path.as_ref();
+        let top = path.ancestors().find(|folder| folder.is_dir());
+        let top = top.unwrap_or(path).to_owned();
         std::fs::create_dir_all(path).map_err(|cause| GitError::File {
             doing: "create",
             path: path.to_owned(),
@@ -47,7 +51,12 @@ impl Repository {
                 "--",
             ])
             .arg(path);
+        let fresh = !path.join("HEAD").exists();
         run(command, "init", None)?.success("init")?;
+        if fresh {
+            // Git syncs none of what makes a folder a repository.
+            sync_all_of(path, &top)?;
+        }
         Self::open(path)
     }
 
@@ -251,9 +260,13 @@ impl Repository {
         if packs <= PACKS_MAX {
             return Ok(false);
         }
+        let Some(_turn) = Turn::for_packs(self.path())? else {
+            return Ok(false);
+        };
         let mut command = git_in(self.path(), &[]);
         command.args(["repack", "--geometric=2", "-d", "--quiet"]);
         run(command, "repack", None)?.success("repack")?;
+        sync_packs(self.path())?;
         Ok(true)
     }
 }

@@ -77,6 +77,12 @@ impl Worker {
             if ended {
                 return;
             }
+            if let Err(error) = self.repository.tidy() {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "packs of the config repository stay as they are"
+                );
+            }
         }
     }
 

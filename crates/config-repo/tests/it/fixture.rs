@@ -19,9 +19,14 @@ pub(crate) fn person(name: &str) -> Actor {
     Actor::new(name, format!("{name}@example.org"))
 }
 
+/// A folder in memory where there is one: what syncing costs is not what is tested here.
+pub(crate) fn tempdir() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
 /// A bare repository with its first commit.
 pub(crate) fn repository() -> (tempfile::TempDir, Repository) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempdir();
     let repository = Repository::init_bare(folder.path().join("config.git")).unwrap();
     let (environments, policies) = starter();
     bootstrap(&repository, &environments, &policies, now()).unwrap();

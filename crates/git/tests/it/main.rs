@@ -30,8 +30,13 @@ fn commit(message: &str, changes: Vec<Change>) -> NewCommit {
     }
 }
 
+/// A folder in memory where there is one: what syncing costs is not what is tested here.
+fn tempdir() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
 fn repository() -> (tempfile::TempDir, Repository) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempdir();
     let repository = Repository::init_bare(folder.path().join("config.git")).unwrap();
     (folder, repository)
 }

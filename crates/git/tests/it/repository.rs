@@ -2,7 +2,7 @@
 
 use foreshore_git::{Chain, Change, Expected, GitError, LogQuery, RefUpdate, Repository};
 
-use crate::{MAIN, commit, git, repository, write_file};
+use crate::{MAIN, commit, git, repository, tempdir, write_file};
 
 #[test]
 fn a_batch_is_one_commit_each_and_plain_git_reads_it() {
@@ -273,7 +273,7 @@ fn many_writes_are_packed_and_nothing_is_lost() {
 
 #[test]
 fn what_is_no_bare_repository_is_not_opened() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempdir();
     for path in [folder.path().join("missing"), folder.path().to_owned()] {
         assert!(matches!(
             Repository::open(&path),

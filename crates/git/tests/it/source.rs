@@ -2,11 +2,11 @@
 
 use foreshore_git::{SourceError, SourceFacts};
 
-use crate::git;
+use crate::{git, tempdir};
 
 #[test]
 fn facts_name_commit_branch_tag_and_changes() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempdir();
     let path = folder.path();
     assert!(matches!(
         SourceFacts::of(path),
