@@ -122,6 +122,11 @@ impl CallError {
                 .collect()
         };
         match code {
+            // The server's own answer to an apply with an unknown field is 500; trying again is no use.
+            500 if message.contains("failed to create typed patch object") => Self::Invalid {
+                message,
+                fields: fields(),
+            },
             400 | 405 | 406 | 413 | 415 | 422 => Self::Invalid {
                 message,
                 fields: fields(),
@@ -173,6 +178,12 @@ mod tests {
         check(429, status, "TooManyRequests", true);
         check(500, "", "ServerError", true);
         check(503, status, "ServerError", true);
+    }
+
+    #[test]
+    fn an_unknown_field_is_invalid_although_the_server_says_500() {
+        let body = r#"{"message":"failed to create typed patch object (a/b; /v1, Kind=Service): .spec.portz: field not declared in schema"}"#;
+        check(500, body, "Invalid", false);
     }
 
     #[test]

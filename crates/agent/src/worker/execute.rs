@@ -42,7 +42,9 @@ enum Done {
 impl Worker {
     /// Writes the release; on failure reports it and says when to try again.
     pub(super) async fn write(&mut self, desired: &Desired) -> Result<(), Next> {
-        self.tell(desired, Phase::Applying, Vec::new());
+        if !self.is_told(desired, Phase::Applying) {
+            self.tell(desired, Phase::Applying, Vec::new());
+        }
         let started = Instant::now();
         match self.try_write(desired).await {
             Ok(()) => {

@@ -31,6 +31,12 @@ fn essence(causes: &[Cause]) -> Vec<(Option<&str>, &str, Option<i32>)> {
 }
 
 impl Worker {
+    pub(super) fn is_told(&self, desired: &Desired, phase: Phase) -> bool {
+        self.told
+            .as_ref()
+            .is_some_and(|told| told.sequence == desired.release.sequence && told.phase == phase)
+    }
+
     /// Whether a report of this would say anything new.
     pub(super) fn is_news(&self, desired: &Desired, phase: Phase, causes: &[Cause]) -> bool {
         let Some(told) = &self.told else { return true };

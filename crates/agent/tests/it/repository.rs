@@ -1,0 +1,169 @@
+//! A config repository in memory.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use foreshore_agent::{EnvironmentFiles, Manifest, ServiceFiles, Source, SourceError};
+use foreshore_model::config::Approvals;
+use foreshore_model::{
+    Actor, ArtifactId, Digest, Environment, EnvironmentName, Intent, Operations, ReleaseFile,
+    ServiceName, SiteName,
+};
+
+/// Commits with whole trees; the last is the tip.
+#[derive(Debug, Clone)]
+pub(crate) struct Repository {
+    environment: EnvironmentName,
+    namespace: String,
+    commits: Arc<Mutex<Vec<BTreeMap<ServiceName, ServiceFiles>>>>,
+    /// Reading this service panics.
+    pub(crate) cursed: Option<ServiceName>,
+}
+
+impl Repository {
+    pub(crate) fn new(environment: &EnvironmentName, namespace: &str) -> Self {
+        Self {
+            environment: environment.clone(),
+            namespace: namespace.to_owned(),
+            commits: Arc::new(Mutex::new(vec![BTreeMap::new()])),
+            cursed: None,
+        }
+    }
+
+    fn commit(&self, change: impl FnOnce(&mut BTreeMap<ServiceName, ServiceFiles>)) -> u64 {
+        let mut commits = self.commits.lock().unwrap();
+        let mut next = commits.last().unwrap().clone();
+        change(&mut next);
+        commits.push(next);
+        commits.len() as u64
+    }
+
+    /// Releases manifests; returns the sequence number.
+    pub(crate) fn release(&self, service: &str, manifests: &[String]) -> u64 {
+        let mut sequence = 0;
+        self.commit(|services| {
+            let name = ServiceName::new(service).unwrap();
+            let before = services.get(&name);
+            sequence = before.map_or(0, |files| files.release.sequence) + 1;
+            let operations = before
+                .map(|files| files.operations.clone())
+                .unwrap_or_default();
+            let files = self.files(&name, sequence, manifests, operations);
+            services.insert(name, files);
+        });
+        sequence
+    }
+
+    pub(crate) fn operate(&self, service: &str, operations: Operations) {
+        self.commit(|services| {
+            let files = services
+                .get_mut(&ServiceName::new(service).unwrap())
+                .unwrap();
+            files.tree = format!("{}+{operations:?}", files.tree);
+            files.operations = operations;
+        });
+    }
+
+    pub(crate) fn remove(&self, service: &str) {
+        self.commit(|services| {
+            services
+                .remove(&ServiceName::new(service).unwrap())
+                .unwrap();
+        });
+    }
+
+    /// A commit that changes nothing here.
+    pub(crate) fn elsewhere(&self) {
+        self.commit(|_| {});
+    }
+
+    fn files(
+        &self,
+        service: &ServiceName,
+        sequence: u64,
+        manifests: &[String],
+        operations: Operations,
+    ) -> ServiceFiles {
+        let all = manifests.join("\n---\n");
+        let artifact = Digest::of(all.as_bytes());
+        let release = ReleaseFile {
+            service: service.clone(),
+            environment: self.environment.clone(),
+            sequence,
+            artifact_id: ArtifactId::from_parts("main", artifact.hex(), "plan"),
+            artifact,
+            intent: Intent::Release,
+            actor: Actor::new("ada", "ada@example.org"),
+            reason: String::new(),
+            at: foreshore_model::clock::now(),
+            previous: None,
+            approved_by: Vec::new(),
+            verdicts: Vec::new(),
+        };
+        let manifests = manifests.iter().enumerate().map(|(index, text)| Manifest {
+            path: format!("manifests/{index}.yaml"),
+            text: text.clone(),
+        });
+        ServiceFiles {
+            tree: format!("{sequence}-{}", release.artifact),
+            release,
+            operations,
+            manifests: manifests.collect(),
+        }
+    }
+
+    fn at(&self, commit: &str) -> BTreeMap<ServiceName, ServiceFiles> {
+        self.commits.lock().unwrap()[commit.parse::<usize>().unwrap()].clone()
+    }
+}
+
+#[async_trait]
+impl Source for Repository {
+    async fn fetch(&self) -> Result<String, SourceError> {
+        Ok((self.commits.lock().unwrap().len() - 1).to_string())
+    }
+
+    async fn tip(&self) -> Result<Option<String>, SourceError> {
+        self.fetch().await.map(Some)
+    }
+
+    async fn environment(
+        &self,
+        commit: &str,
+        environment: &EnvironmentName,
+    ) -> Result<EnvironmentFiles, SourceError> {
+        assert_eq!(*environment, self.environment);
+        let services = self
+            .at(commit)
+            .into_iter()
+            .map(|(service, files)| (service, files.tree));
+        let environment = Environment {
+            name: environment.clone(),
+            namespace: self.namespace.clone(),
+            promotes_from: None,
+            sites: vec![SiteName::new("local").unwrap()],
+            approvals: Approvals::default(),
+            production: false,
+        };
+        Ok(EnvironmentFiles {
+            environment,
+            services: services.collect(),
+        })
+    }
+
+    async fn service(
+        &self,
+        commit: &str,
+        _environment: &EnvironmentName,
+        service: &ServiceName,
+    ) -> Result<ServiceFiles, SourceError> {
+        assert_ne!(self.cursed.as_ref(), Some(service), "the cursed service");
+        let files = self.at(commit).remove(service);
+        files.ok_or_else(|| SourceError::Unreadable {
+            what: service.to_string(),
+            commit: commit.to_owned(),
+            cause: "no such folder".into(),
+        })
+    }
+}
