@@ -1,5 +1,7 @@
 //! Finds out who is asking: client certificate, bearer token, or nobody.
 
+mod impersonation;
+
 use http::{HeaderMap, header};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -8,7 +10,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::core::Core;
 use crate::object;
 use crate::rbac::Attributes;
-use crate::status::{Answer, Failure, Named};
+use crate::status::{Answer, Failure};
 use crate::token::{Claims, ISSUER};
 use crate::user::{AUTHENTICATED, UserInfo};
 
@@ -49,7 +51,7 @@ pub(crate) fn authenticate(
                 .ok_or_else(Failure::unauthorized)?
         }
     };
-    impersonated(core, user, headers)
+    impersonation::apply(core, user, headers)
 }
 
 /// Whose token it is, and for which of the audiences; `None` for anything not valid now.
@@ -106,103 +108,6 @@ fn bound_user(core: &Core, claims: &Claims) -> Option<UserInfo> {
         tell("node-uid", &node.uid);
     }
     Some(user)
-}
-
-/// Applies the impersonation headers, if the user may.
-fn impersonated(core: &Core, user: UserInfo, headers: &HeaderMap) -> Answer<UserInfo> {
-    let one = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let all = |name: &str| {
-        let values = headers
-            .get_all(name)
-            .iter()
-            .filter_map(|value| value.to_str().ok());
-        values.map(str::to_owned).collect::<Vec<_>>()
-    };
-    let groups = all("impersonate-group");
-    let uid = one("impersonate-uid");
-    let Some(name) = one("impersonate-user") else {
-        let extra = headers
-            .keys()
-            .any(|name| name.as_str().starts_with("impersonate-extra-"));
-        if groups.is_empty() && uid.is_none() && !extra {
-            return Ok(user);
-        }
-        return Err(Failure::bad_request(
-            "requested impersonation without impersonating a user",
-        ));
-    };
-    let policy = core.policy();
-    let may = |group: &str, resource: &str, namespace: &str, name: &str| {
-        let wanted = Attributes {
-            verb: "impersonate".into(),
-            group: group.into(),
-            resource: resource.into(),
-            namespace: namespace.into(),
-            name: name.into(),
-            ..Attributes::default()
-        };
-        if policy.allows(&user, &wanted) {
-            return Ok(());
-        }
-        let why = forbidden(&user, &wanted);
-        Err(Failure::forbidden(
-            Named {
-                group: "",
-                plural: resource,
-            },
-            name,
-            &why,
-        ))
-    };
-    let account = name
-        .strip_prefix("system:serviceaccount:")
-        .and_then(|rest| rest.split_once(':'));
-    let mut other = match account {
-        Some((namespace, account)) => {
-            may("", "serviceaccounts", namespace, account)?;
-            UserInfo::service_account(namespace, account, "")
-        }
-        None => {
-            may("", "users", "", name)?;
-            UserInfo {
-                name: name.to_owned(),
-                ..UserInfo::default()
-            }
-        }
-    };
-    for group in &groups {
-        may("", "groups", "", group)?;
-    }
-    if let Some(uid) = uid {
-        may("authentication.k8s.io", "uids", "", uid)?;
-        uid.clone_into(&mut other.uid);
-    }
-    if !groups.is_empty() {
-        other.groups = groups;
-    }
-    for (header, value) in headers {
-        let Some(key) = header.as_str().strip_prefix("impersonate-extra-") else {
-            continue;
-        };
-        may(
-            "authentication.k8s.io",
-            &format!("userextras/{key}"),
-            "",
-            "",
-        )?;
-        let value = value.to_str().unwrap_or_default().to_owned();
-        other.extra.entry(key.to_owned()).or_default().push(value);
-    }
-    let anonymous = other.name == UserInfo::anonymous().name;
-    let belongs = if anonymous {
-        crate::user::UNAUTHENTICATED
-    } else {
-        AUTHENTICATED
-    };
-    if !other.belongs_to(belongs) {
-        other.groups.push(belongs.to_owned());
-    }
-    Ok(other)
 }
 
 /// Why somebody may not do something, in the real server's words.

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use foreshore_engine_store::{Object, Resource, Snapshot, Store};
 use jiff::Timestamp;
 use rand::RngExt;
+use tokio::sync::MutexGuard;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Entry};
 use crate::metrics::Metrics;
 use crate::options::{Clock, Dialer, ServiceNetwork};
 use crate::pki::Pki;
@@ -35,7 +36,7 @@ pub(crate) struct Core {
     pub(crate) tokens: HashMap<[u8; 32], UserInfo>,
     pub(crate) metrics: Metrics,
     /// Held while a Service is given addresses and ports, until it is stored.
-    pub(crate) services: tokio::sync::Mutex<()>,
+    services: tokio::sync::Mutex<()>,
     /// Ends all watches and log streams.
     pub(crate) closing: CancellationToken,
     policy: Mutex<Option<CachedPolicy>>,
@@ -110,6 +111,15 @@ impl Core {
             policy: Arc::clone(&policy),
         });
         policy
+    }
+
+    /// The lock under which Services are written; nothing for other kinds.
+    pub(crate) async fn allocating(&self, entry: &Entry) -> Option<MutexGuard<'_, ()>> {
+        if entry.is("", "services") {
+            Some(self.services.lock().await)
+        } else {
+            None
+        }
     }
 
     /// An object the server itself looks at.

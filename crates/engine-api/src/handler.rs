@@ -42,13 +42,11 @@ where
     let method = parts.method.clone();
     let mut resource = String::new();
     let routed = route(core, peer, parts, body, &mut resource);
-    let routed = match AssertUnwindSafe(routed).catch_unwind().await {
-        Ok(routed) => routed,
-        Err(_) => {
-            error!(resource, "a handler panicked");
-            Err(Failure::internal("the handler of this request failed"))
-        }
-    };
+    let caught = AssertUnwindSafe(routed).catch_unwind().await;
+    let routed = caught.unwrap_or_else(|_| {
+        error!(resource, "a handler panicked");
+        Err(Failure::internal("the handler of this request failed"))
+    });
     let response = routed.unwrap_or_else(|failure| reply::refuse(&failure));
     core.metrics
         .count(verb_label(&method), &resource, response.status().as_u16());
@@ -116,7 +114,7 @@ where
     };
     if verb == "watch" {
         let entry = Arc::clone(&call.entry);
-        return Ok(watch_response(core, call, &entry).await?);
+        return watch_response(core, call, &entry).await;
     }
     let reply = dispatch(core, &call, verb).await?;
     reply::render(&call, reply)
@@ -175,7 +173,13 @@ fn verb(method: &Method, path: &ResourcePath, query: &Query) -> Answer<&'static 
     })
 }
 
-fn authorize(core: &Core, user: &UserInfo, verb: &str, path: &ResourcePath) -> Answer<()> {
+/// Refuses what the stored roles do not allow.
+pub(crate) fn authorize(
+    core: &Core,
+    user: &UserInfo,
+    verb: &str,
+    path: &ResourcePath,
+) -> Answer<()> {
     let wanted = Attributes {
         verb: verb.to_owned(),
         resource: path.resource.clone(),

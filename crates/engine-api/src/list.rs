@@ -42,9 +42,8 @@ fn freshness(call: &Call, limited: bool) -> Answer<Freshness> {
     }
     match (rule, version) {
         (None, None | Some(0)) | (Some("NotOlderThan"), Some(0)) => Ok(Freshness::Newest),
-        (Some("NotOlderThan"), Some(version)) => Ok(Freshness::NotOlderThan(version)),
         (None, Some(version)) if limited => Ok(Freshness::Exactly(version)),
-        (None, Some(version)) => Ok(Freshness::NotOlderThan(version)),
+        (None | Some("NotOlderThan"), Some(version)) => Ok(Freshness::NotOlderThan(version)),
         (Some("Exact"), Some(version)) if version > 0 => Ok(Freshness::Exactly(version)),
         (Some("Exact"), Some(_)) => Err(bad_list_option(
             "resourceVersionMatch",
@@ -100,16 +99,14 @@ fn resume(store: &Store, token: &str) -> Answer<(Snapshot, Position)> {
     let Some(revision) = position.revision else {
         return Ok((store.snapshot(), position));
     };
-    match store.snapshot_at(revision) {
-        Some(snapshot) => Ok((snapshot, position)),
-        None => {
-            let fresh = Position {
-                revision: None,
-                ..position
-            };
-            Err(Failure::expired(TOKEN_TOO_OLD).continuing(fresh.encode()))
-        }
+    if let Some(snapshot) = store.snapshot_at(revision) {
+        return Ok((snapshot, position));
     }
+    let fresh = Position {
+        revision: None,
+        ..position
+    };
+    Err(Failure::expired(TOKEN_TOO_OLD).continuing(fresh.encode()))
 }
 
 pub(crate) async fn list(store: &Store, call: &Call) -> Answer<Reply> {
@@ -148,7 +145,7 @@ async fn page(store: &Store, call: &Call) -> Answer<Page> {
         store,
         call,
         &selection,
-        snapshot,
+        &snapshot,
         position.as_ref(),
         limit,
     ))
@@ -158,7 +155,7 @@ fn collect(
     store: &Store,
     call: &Call,
     selection: &Selection,
-    snapshot: Snapshot,
+    snapshot: &Snapshot,
     position: Option<&Position>,
     limit: Option<usize>,
 ) -> Page {

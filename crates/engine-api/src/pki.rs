@@ -100,13 +100,12 @@ impl Pki {
         };
         let issuer = Issuer::from_ca_cert_pem(&authority_pem, key)
             .map_err(|_| PkiError::Damaged { path: ca_path })?;
-        let token_key = match read(&token_path)? {
-            Some(key) => parse_key(&key, &token_path)?,
-            None => {
-                let key = new_key("service-account tokens")?;
-                write(&token_path, &key.serialize_pem())?;
-                key
-            }
+        let token_key = if let Some(key) = read(&token_path)? {
+            parse_key(&key, &token_path)?
+        } else {
+            let key = new_key("service-account tokens")?;
+            write(&token_path, &key.serialize_pem())?;
+            key
         };
         let token_key_der = token_key.serialize_der();
         Ok(Self {

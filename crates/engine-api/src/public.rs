@@ -54,9 +54,9 @@ pub(crate) fn answer(
         }
         ["api" | "apis"] => {
             let core_group = segments[0] == "api";
-            let version = ranges(accept).iter().find_map(aggregated).flatten();
-            match version {
-                Some(version) => {
+            let form = ranges(accept).iter().find_map(discovery_form);
+            match form {
+                Some(Discovery::Aggregated(version)) => {
                     let content_type = format!(
                         "application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
                     );
@@ -66,11 +66,11 @@ pub(crate) fn answer(
                         &discovery::aggregated(core_group, version),
                     ))
                 }
-                None if core_group => Ok(json_response(
+                _ if core_group => Ok(json_response(
                     StatusCode::OK,
                     &discovery::core_versions(parts),
                 )),
-                None => Ok(json_response(StatusCode::OK, &discovery::groups())),
+                _ => Ok(json_response(StatusCode::OK, &discovery::groups())),
             }
         }
         ["api", version] => resources("", version),
@@ -90,19 +90,27 @@ fn resources(group: &str, version: &str) -> Answer<Response<ResponseBody>> {
     Ok(json_response(StatusCode::OK, &found))
 }
 
-/// `Some(Some(version))` asks for aggregated discovery, `Some(None)` for the plain one.
-fn aggregated(range: &Range<'_>) -> Option<Option<&'static str>> {
+/// The form of discovery an entry of the `Accept` header asks for.
+#[derive(Clone, Copy)]
+enum Discovery {
+    Plain,
+    Aggregated(&'static str),
+}
+
+fn discovery_form(range: &Range<'_>) -> Option<Discovery> {
     if !matches!(range.media, "application/json" | "*/*" | "application/*") {
         return None;
     }
-    match (range.param("g"), range.param("v"), range.param("as")) {
-        (Some("apidiscovery.k8s.io"), Some("v2"), Some("APIGroupDiscoveryList")) => {
-            Some(Some("v2"))
+    let kind = range.param("as");
+    match (range.param("g"), range.param("v"), kind) {
+        (None, None, None) => Some(Discovery::Plain),
+        (Some("apidiscovery.k8s.io"), Some(version), Some("APIGroupDiscoveryList")) => {
+            match version {
+                "v2" => Some(Discovery::Aggregated("v2")),
+                "v2beta1" => Some(Discovery::Aggregated("v2beta1")),
+                _ => None,
+            }
         }
-        (Some("apidiscovery.k8s.io"), Some("v2beta1"), Some("APIGroupDiscoveryList")) => {
-            Some(Some("v2beta1"))
-        }
-        (None, None, None) => Some(None),
         _ => None,
     }
 }

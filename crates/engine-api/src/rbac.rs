@@ -114,7 +114,7 @@ impl Policy {
             .collect();
         let bind = |stored: Stored| {
             let namespace = stored.metadata.namespace;
-            let rules = match stored.role_ref.kind.as_str() {
+            let granted = match stored.role_ref.kind.as_str() {
                 "ClusterRole" => cluster.get(stored.role_ref.name.as_str()).cloned(),
                 _ => local
                     .get(&(namespace.clone(), stored.role_ref.name))
@@ -124,7 +124,7 @@ impl Policy {
             Binding {
                 namespace,
                 subjects,
-                rules: rules.unwrap_or_default(),
+                rules: granted.unwrap_or_default(),
             }
         };
         let bindings = bindings

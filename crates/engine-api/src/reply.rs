@@ -149,7 +149,7 @@ pub(crate) fn render(call: &Call, reply: Reply) -> Answer<Response<ResponseBody>
         }
         Content::Object(object) => respond_value(code, form, &view_object(call, object))?,
         Content::Other(value) => respond_value(code, form, &value)?,
-        Content::Page(page) => respond_value(code, form, &view_page(call, page)?)?,
+        Content::Page(page) => respond_value(code, form, &view_page(call, &page)?)?,
     };
     for warning in warnings {
         let text = warning.replace(['"', '\\'], "'");
@@ -174,22 +174,22 @@ fn respond_value(code: StatusCode, form: &Form, value: &Value) -> Answer<Respons
 pub(crate) fn view_object(call: &Call, object: Value) -> Value {
     match &call.form.view {
         View::Whole => object,
-        View::Metadata(version) => metadata_only(object, version),
+        View::Metadata(version) => metadata_only(&object, version),
         View::Table(version) => {
             let row = table::row(call, &object);
             let revision = crate::object::text(&object, "/metadata/resourceVersion");
             table::table(
                 call,
                 version,
-                vec![row],
-                json!({"resourceVersion": revision}),
+                &[row],
+                &json!({"resourceVersion": revision}),
                 true,
             )
         }
     }
 }
 
-pub(crate) fn metadata_only(object: Value, version: &str) -> Value {
+pub(crate) fn metadata_only(object: &Value, version: &str) -> Value {
     let metadata = object.get("metadata").cloned().unwrap_or_default();
     json!({
         "kind": "PartialObjectMetadata",
@@ -209,19 +209,19 @@ fn list_metadata(page: &Page) -> Value {
     metadata
 }
 
-fn view_page(call: &Call, page: Page) -> Answer<Value> {
-    let metadata = list_metadata(&page);
+fn view_page(call: &Call, page: &Page) -> Answer<Value> {
+    let metadata = list_metadata(page);
     let objects = page.objects.iter().map(|object| call.entry.present(object));
     let (kind, api_version, items) = match &call.form.view {
         View::Table(version) => {
             let rows = objects
                 .map(|object| object.map(|object| table::row(call, &object)))
-                .collect::<Answer<_>>()?;
-            return Ok(table::table(call, version, rows, metadata, true));
+                .collect::<Answer<Vec<_>>>()?;
+            return Ok(table::table(call, version, &rows, &metadata, true));
         }
         View::Metadata(version) => {
             let items = objects
-                .map(|object| object.map(|object| metadata_only(object, version)))
+                .map(|object| object.map(|object| metadata_only(&object, version)))
                 .collect::<Answer<Vec<_>>>()?;
             (
                 "PartialObjectMetadataList",

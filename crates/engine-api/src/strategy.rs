@@ -7,7 +7,6 @@ mod pod_spec;
 mod service;
 mod workload;
 
-use foreshore_engine_merge::FieldSet;
 use serde_json::{Map, Value};
 
 use crate::call::Call;
@@ -73,23 +72,6 @@ pub(crate) fn returns_deleted(entry: &Entry) -> bool {
 
 fn has_status(entry: &Entry) -> bool {
     entry.resource.subresource("status").is_some()
-}
-
-/// Fields a request to this (sub)resource does not write.
-pub(crate) fn reset_fields(entry: &Entry, subresource: &str) -> FieldSet {
-    match subresource {
-        "" | "scale" if has_status(entry) => FieldSet::of_fields(&[&["status"]]),
-        "status" if entry.is("apps", "deployments") => {
-            FieldSet::of_fields(&[&["spec"], &["metadata", "labels"]])
-        }
-        "status" if entry.is("", "pods") => FieldSet::of_fields(&[
-            &["spec"],
-            &["metadata", "deletionTimestamp"],
-            &["metadata", "ownerReferences"],
-        ]),
-        "status" => FieldSet::of_fields(&[&["spec"]]),
-        _ => FieldSet::default(),
-    }
 }
 
 /// Brings a new object into its first state.
@@ -236,7 +218,6 @@ pub(crate) fn validate_update(call: &Call, value: &Value, old: &Value) -> Vec<Ca
         "deployments.apps" | "replicasets.apps" => workload::validate_update(value, old),
         "services" => service::validate_update(value, old),
         "configmaps" | "secrets" => validate_immutable(value, old),
-        "roles.rbac.authorization.k8s.io" => vec![],
         "rolebindings.rbac.authorization.k8s.io"
         | "clusterrolebindings.rbac.authorization.k8s.io" => {
             unchanged(value, old, "roleRef", "cannot change roleRef")

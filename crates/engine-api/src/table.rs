@@ -12,7 +12,7 @@ pub(crate) fn row(call: &Call, object: &Value) -> Value {
     let object = match call.query.get("includeObject") {
         Some("None") => Value::Null,
         Some("Object") => object.clone(),
-        _ => metadata_only(json!({"metadata": object["metadata"]}), "v1"),
+        _ => metadata_only(object, "v1"),
     };
     json!({"cells": cells, "object": object})
 }
@@ -21,8 +21,8 @@ pub(crate) fn row(call: &Call, object: &Value) -> Value {
 pub(crate) fn table(
     call: &Call,
     version: &str,
-    rows: Vec<Value>,
-    metadata: Value,
+    rows: &[Value],
+    metadata: &Value,
     headed: bool,
 ) -> Value {
     let definitions: Vec<Value> = if headed {

@@ -331,7 +331,7 @@ impl Writing {
                     "resourceVersion".into(),
                     event.revision().to_string().into(),
                 );
-                self.value_line(kind, value)
+                Some(self.value_line(kind, value))
             }
             (_, "ADDED", EventKind::Updated) => self.line(kind, &event.object),
             _ if self.verbatim => Some(event.encoded(|event| verbatim_line(kind, &event.object))),
@@ -344,23 +344,23 @@ impl Writing {
             return Some(verbatim_line(kind, object));
         }
         let value = object::decode(object).ok()?;
-        self.value_line(kind, value)
+        Some(self.value_line(kind, value))
     }
 
-    fn value_line(&mut self, kind: &str, stored: Value) -> Option<Bytes> {
+    fn value_line(&mut self, kind: &str, stored: Value) -> Bytes {
         let object = self.call.entry.present_value(stored);
         let shown = match &self.call.form.view {
             View::Whole => object,
-            View::Metadata(version) => metadata_only(object, version),
+            View::Metadata(version) => metadata_only(&object, version),
             View::Table(version) => {
                 let row = table::row(&self.call, &object);
                 let revision = object::text(&object, "/metadata/resourceVersion");
                 let metadata = json!({"resourceVersion": revision});
                 let headed = std::mem::replace(&mut self.headed, false);
-                table::table(&self.call, version, vec![row], metadata, headed)
+                table::table(&self.call, version, &[row], &metadata, headed)
             }
         };
-        Some(format!("{}\n", json!({"type": kind, "object": shown})).into())
+        format!("{}\n", json!({"type": kind, "object": shown})).into()
     }
 
     fn bookmark(&mut self, revision: u64, initial_events_end: bool) -> Bytes {
@@ -374,10 +374,10 @@ impl Writing {
                 "kind": resource.kind, "apiVersion": self.call.entry.api_version,
                 "metadata": metadata,
             }),
-            View::Metadata(version) => metadata_only(json!({"metadata": metadata}), version),
+            View::Metadata(version) => metadata_only(&json!({"metadata": metadata}), version),
             View::Table(version) => {
                 let headed = std::mem::replace(&mut self.headed, false);
-                table::table(&self.call, version, vec![], metadata, headed)
+                table::table(&self.call, version, &[], &metadata, headed)
             }
         };
         format!("{}\n", json!({"type": "BOOKMARK", "object": object})).into()

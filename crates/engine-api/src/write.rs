@@ -5,14 +5,13 @@ pub(crate) mod delete;
 pub(crate) mod patch;
 pub(crate) mod update;
 
-use foreshore_engine_merge::{Manager, UpdateRequest};
+use foreshore_engine_merge::{Manager, UpdateRequest, reset_fields};
 use foreshore_engine_schema::{check_required, conform, defaults};
 use serde_json::Value;
 
 use crate::call::Call;
 use crate::catalog::Entry;
 use crate::status::{Answer, Cause, Failure};
-use crate::strategy;
 
 /// Brings a value into the form in which the real server would hold it.
 pub(crate) fn normalize(entry: &Entry, value: &mut Value) {
@@ -59,7 +58,7 @@ pub(crate) fn manager(call: &Call) -> Answer<Manager> {
 /// Records who owns which field after a write that is not an apply.
 pub(crate) fn record_owners(call: &Call, live: Option<&Value>, new: &Value) -> Answer<Value> {
     let manager = manager(call)?;
-    let reset = strategy::reset_fields(&call.entry, &call.path.subresource);
+    let reset = reset_fields(call.entry.resource, &call.path.subresource);
     Ok(foreshore_engine_merge::update(UpdateRequest {
         type_ref: call.entry.type_ref(),
         live,

@@ -309,7 +309,7 @@ pub(super) fn validate_update(value: &Value, old: &Value) -> Vec<Cause> {
     }
     let mut causes = unchanged(value, old, "spec.clusterIP", "field is immutable");
     for cause in &mut causes {
-        cause.field = "spec.clusterIPs[0]".to_owned();
+        "spec.clusterIPs[0]".clone_into(&mut cause.field);
     }
     causes
 }

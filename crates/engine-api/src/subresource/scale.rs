@@ -47,7 +47,7 @@ async fn write(core: &Core, call: &Call, scale: impl Fn(&Value) -> Answer<Value>
         let replicas = wanted
             .pointer("/spec/replicas")
             .cloned()
-            .unwrap_or(json!(0));
+            .unwrap_or_else(|| json!(0));
         if replicas
             .as_i64()
             .is_none_or(|count| count < 0 || count > i64::from(i32::MAX))

@@ -1,6 +1,6 @@
 //! Creating an object.
 
-use foreshore_engine_store::{CommitError, Expect, Op};
+use foreshore_engine_store::{Expect, Op};
 use serde_json::Value;
 
 use crate::body;
@@ -97,10 +97,7 @@ async fn create_once(core: &Core, call: &Call, mut value: Value, dry_run: bool) 
     if entry.resource.namespaced {
         strategy::check_namespace(core, call, &name)?;
     }
-    let _allocating = match entry.is("", "services") {
-        true => Some(core.services.lock().await),
-        false => None,
-    };
+    let _allocating = core.allocating(entry).await;
     strategy::prepare_create(core, call, &mut value)?;
     normalize(entry, &mut value);
     let mut causes = strategy::validate_create(entry, &value);
@@ -121,7 +118,6 @@ async fn create_once(core: &Core, call: &Call, mut value: Value, dry_run: bool) 
     };
     match core.store.write(op).await {
         Ok(stored) => Ok(Reply::created(Content::Stored(stored))),
-        Err(error @ CommitError::Exists { .. }) => Err(commit_failure(call, &name, &error)),
         Err(error) => Err(commit_failure(call, &name, &error)),
     }
 }

@@ -195,13 +195,14 @@ pub(crate) async fn delete_one(
         let body = object::encode(&next);
         let expect = Expect::Revision(stored.revision);
         let key = key.clone();
-        let op = match gone {
-            true => Op::Delete {
+        let op = if gone {
+            Op::Delete {
                 key,
                 expect,
                 last: body,
-            },
-            false => Op::Put { key, expect, body },
+            }
+        } else {
+            Op::Put { key, expect, body }
         };
         match core.store.write(op).await {
             Ok(stored) => {

@@ -1,7 +1,7 @@
 //! The four kinds of patch.
 
 use foreshore_engine_merge::{
-    ApplyError, ApplyRequest, apply, json_patch, merge_patch, strategic_merge,
+    ApplyError, ApplyRequest, apply, json_patch, merge_patch, reset_fields, strategic_merge,
 };
 use foreshore_engine_schema::TypeRef;
 use serde_json::Value;
@@ -9,10 +9,10 @@ use serde_json::Value;
 use crate::body::{self, Decoded};
 use crate::call::Call;
 use crate::core::Core;
+use crate::handler;
 use crate::object;
 use crate::reply::Reply;
 use crate::status::{Answer, Cause, Failure};
-use crate::strategy;
 use crate::write::create;
 use crate::write::manager;
 use crate::write::update::{Changed, change};
@@ -189,6 +189,7 @@ async fn apply_patch(core: &Core, call: &Call, patch: Patch) -> Answer<Reply> {
     for _ in 0..4 {
         let creates = core.store.get(&key).is_none() && call.path.subresource.is_empty();
         let reply = if creates {
+            handler::authorize(core, &call.user, "create", &call.path)?;
             let mut value = apply_config(call, None, &config)?;
             object::metadata_mut(&mut value).insert("name".into(), call.path.name.clone().into());
             create::place(call, &mut value)?;
@@ -216,7 +217,7 @@ async fn apply_patch(core: &Core, call: &Call, patch: Patch) -> Answer<Reply> {
 
 fn apply_config(call: &Call, live: Option<&Value>, config: &Value) -> Answer<Value> {
     let manager = manager(call)?;
-    let reset = strategy::reset_fields(&call.entry, &call.path.subresource);
+    let reset = reset_fields(call.entry.resource, &call.path.subresource);
     let request = ApplyRequest {
         type_ref: call.entry.type_ref(),
         live,

@@ -91,10 +91,7 @@ pub(crate) async fn change(
             .get(&key)
             .ok_or_else(|| Failure::not_found(entry.named(), name))?;
         let old = entry.present(&stored)?;
-        let _allocating = match entry.is("", "services") {
-            true => Some(core.services.lock().await),
-            false => None,
-        };
+        let _allocating = core.allocating(entry).await;
         let changed = transform(&old)?;
         let conditional = changed.conditional;
         let value = match finish(core, call, &old, changed)? {
@@ -209,13 +206,14 @@ async fn commit(
     let body = object::encode(&call.entry.stored_value(value));
     let key = stored.key.clone();
     let expect = Expect::Revision(stored.revision);
-    let op = match gone {
-        true => Op::Delete {
+    let op = if gone {
+        Op::Delete {
             key,
             expect,
             last: body,
-        },
-        false => Op::Put { key, expect, body },
+        }
+    } else {
+        Op::Put { key, expect, body }
     };
     core.store.write(op).await
 }

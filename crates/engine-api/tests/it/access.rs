@@ -105,6 +105,33 @@ async fn roles_grant_what_they_say_where_they_are_bound() {
 }
 
 #[tokio::test]
+async fn applying_needs_the_right_to_create_what_is_missing() {
+    let ground = Ground::start().await;
+    let role = json!({
+        "metadata": {"name": "patcher"},
+        "rules": [{"verbs": ["patch"], "apiGroups": [""], "resources": ["configmaps"]}],
+    });
+    ground
+        .post(&format!("{RBAC}/clusterroles"), role)
+        .await
+        .expect(201);
+    let subject = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "dev"});
+    grant(&ground, "patcher", subject).await;
+    let apply = || {
+        let body = r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}"#;
+        Request::patch("/api/v1/namespaces/default/configmaps/a?fieldManager=dev")
+            .header("content-type", "application/apply-patch+yaml")
+            .body(Full::from(body))
+            .unwrap()
+    };
+    let dev = UserInfo::new("dev", &[]);
+    let message = ground.ask(&dev, apply()).await.refused(403, "Forbidden");
+    assert!(message.contains("cannot create resource"), "{message}");
+    ground.ask(&UserInfo::admin(), apply()).await.expect(201);
+    ground.ask(&dev, apply()).await.expect(200);
+}
+
+#[tokio::test]
 async fn nodes_may_do_a_nodes_work() {
     let ground = Ground::start().await;
     let node = UserInfo::new("system:node:n1", &["system:nodes"]);

@@ -39,9 +39,10 @@ async fn kubelet(pki: &Pki) -> u16 {
             let read = stream.read(&mut request).await.unwrap();
             let request = String::from_utf8_lossy(&request[..read]).into_owned();
             let line = request.lines().next().unwrap_or_default();
-            let (code, body) = match line.contains("previous=true") {
-                true => ("400 Bad Request", "no previous container"),
-                false => ("200 OK", line),
+            let (code, body) = if line.contains("previous=true") {
+                ("400 Bad Request", "no previous container")
+            } else {
+                ("200 OK", line)
             };
             let answer = format!("HTTP/1.1 {code}\r\nconnection: close\r\n\r\n{body}");
             stream.write_all(answer.as_bytes()).await.unwrap();

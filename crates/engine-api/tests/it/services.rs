@@ -6,7 +6,7 @@ use crate::ground::{Ground, config_map};
 
 const SERVICES: &str = "/api/v1/namespaces/default/services";
 
-fn service(name: &str, spec: Value) -> Value {
+fn service(name: &str, spec: &Value) -> Value {
     let mut service = json!({
         "metadata": {"name": name},
         "spec": {"selector": {"app": name}, "ports": [{"port": 80}]},
@@ -33,7 +33,7 @@ async fn the_api_has_its_service_at_the_first_address() {
 async fn addresses_are_given_out_once_and_kept() {
     let ground = Ground::start().await;
     let first = ground
-        .post(SERVICES, service("a", json!({})))
+        .post(SERVICES, service("a", &json!({})))
         .await
         .expect(201);
     let address = first["spec"]["clusterIP"].as_str().unwrap().to_owned();
@@ -42,23 +42,26 @@ async fn addresses_are_given_out_once_and_kept() {
     assert_eq!(first["spec"]["ipFamilies"], json!(["IPv4"]));
     assert_eq!(first["spec"]["ports"][0]["targetPort"], 80);
     assert_eq!(first["status"], json!({"loadBalancer": {}}));
-    let taken = service("b", json!({"clusterIP": address}));
+    let taken = service("b", &json!({"clusterIP": address}));
     let message = ground.post(SERVICES, taken).await.refused(422, "Invalid");
     assert!(
         message.contains("provided IP is already allocated"),
         "{message}"
     );
-    let foreign = service("b", json!({"clusterIP": "192.168.0.1"}));
+    let foreign = service("b", &json!({"clusterIP": "192.168.0.1"}));
     let message = ground.post(SERVICES, foreign).await.refused(422, "Invalid");
     assert!(message.contains("not in the valid range"), "{message}");
     ground
-        .post(SERVICES, service("dns", json!({"clusterIP": "10.96.0.10"})))
+        .post(
+            SERVICES,
+            service("dns", &json!({"clusterIP": "10.96.0.10"})),
+        )
         .await
         .expect(201);
     // A writer who leaves the address out does not lose it; one who changes it is refused.
     let path = format!("{SERVICES}/a");
     let replaced = ground
-        .put(&path, service("a", json!({"ports": [{"port": 81}]})))
+        .put(&path, service("a", &json!({"ports": [{"port": 81}]})))
         .await
         .expect(200);
     assert_eq!(replaced["spec"]["clusterIP"], address.as_str());
@@ -77,7 +80,7 @@ async fn concurrent_services_get_different_addresses() {
         let spec = json!({"type": "NodePort"});
         async move {
             ground
-                .post(SERVICES, service(&format!("s{index}"), spec))
+                .post(SERVICES, service(&format!("s{index}"), &spec))
                 .await
                 .expect(201)
         }
@@ -108,20 +111,17 @@ async fn concurrent_services_get_different_addresses() {
 async fn types_decide_what_a_service_has() {
     let ground = Ground::start().await;
     let headless = ground
-        .post(SERVICES, service("h", json!({"clusterIP": "None"})))
+        .post(SERVICES, service("h", &json!({"clusterIP": "None"})))
         .await
         .expect(201);
     assert_eq!(headless["spec"]["clusterIPs"], json!(["None"]));
     let name = json!({"type": "ExternalName", "externalName": "example.org", "ports": null});
-    let name = ground.post(SERVICES, service("e", name)).await.expect(201);
+    let name = ground.post(SERVICES, service("e", &name)).await.expect(201);
     assert!(name["spec"].get("clusterIP").is_none(), "{name}");
     let port = json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 30080}]});
-    ground
-        .post(SERVICES, service("n", port.clone()))
-        .await
-        .expect(201);
+    ground.post(SERVICES, service("n", &port)).await.expect(201);
     let message = ground
-        .post(SERVICES, service("m", port))
+        .post(SERVICES, service("m", &port))
         .await
         .refused(422, "Invalid");
     assert!(
@@ -159,10 +159,7 @@ async fn impossible_services_are_refused_field_by_field() {
             "spec.ports[0].nodePort",
         ),
     ] {
-        let refused = ground
-            .post(SERVICES, service("x", spec.clone()))
-            .await
-            .expect(422);
+        let refused = ground.post(SERVICES, service("x", &spec)).await.expect(422);
         let fields: Vec<_> = refused["details"]["causes"]
             .as_array()
             .unwrap()
@@ -175,7 +172,7 @@ async fn impossible_services_are_refused_field_by_field() {
         );
     }
     let message = ground
-        .post(SERVICES, service("0x", json!({})))
+        .post(SERVICES, service("0x", &json!({})))
         .await
         .refused(422, "Invalid");
     assert!(message.contains("DNS-1035"), "{message}");
