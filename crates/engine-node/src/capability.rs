@@ -13,7 +13,7 @@ use crate::options::RuntimeKind;
 pub struct RuntimeReport {
     /// The most faithful runtime that works here.
     pub best: RuntimeKind,
-    /// One line per runtime: possible, or why not.
+    /// One line per runtime: possible, or why not; then what none of them does.
     pub lines: Vec<String>,
 }
 
@@ -39,6 +39,7 @@ pub fn probe(root: &Path) -> RuntimeReport {
         sandbox,
         "process: possible; plain processes without a file system of their own".to_owned(),
         "simulated: possible; pods only seem to run".to_owned(),
+        "limits: CPU and memory limits of containers are not enforced".to_owned(),
     ];
     RuntimeReport { best, lines }
 }
@@ -98,7 +99,7 @@ mod tests {
             .iter()
             .map(|line| line.split(':').next().unwrap())
             .collect();
-        assert_eq!(names, ["sandbox", "process", "simulated"]);
+        assert_eq!(names, ["sandbox", "process", "simulated", "limits"]);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         let is_root = rustix::process::geteuid().is_root();
         match report.best {

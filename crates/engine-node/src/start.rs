@@ -1,6 +1,7 @@
 //! Starts one container: image, environment, specification, shim.
 
 mod assemble;
+mod mounts;
 mod root;
 mod user;
 
@@ -12,6 +13,7 @@ use foreshore_image::{
 };
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::{Container, Pod};
+use tokio_util::sync::CancellationToken;
 
 use crate::container::{self, ContainerError, Outcome};
 use crate::context::{Context, describe};
@@ -38,6 +40,10 @@ impl NotCreated {
             message,
             is_pull: false,
         }
+    }
+
+    fn unwanted() -> Self {
+        Self::create("the container is no longer wanted".to_owned())
     }
 
     fn create(message: String) -> Self {
@@ -71,6 +77,8 @@ pub(crate) struct Start {
     pub container: Container,
     pub attempt: u32,
     pub address: String,
+    /// Cancelled when the container is no longer wanted.
+    pub unwanted: CancellationToken,
 }
 
 impl Start {
@@ -82,8 +90,12 @@ impl Start {
             let words = format!("the {runtime} runtime cannot honour {}", refused.join(", "));
             return Err(NotCreated::config(words));
         }
+        // Only the image can take long, so only there is giving up worth it.
         // Boxed where the compiler otherwise loses sight of `Send`.
-        let (image, root) = self.pull().boxed().await?;
+        let (image, root) = tokio::select! {
+            pulled = self.pull().boxed() => pulled?,
+            () = self.unwanted.cancelled() => return Err(NotCreated::unwanted()),
+        };
         let image_id = self.image_id(&image);
         let variables = self.variables(&image).boxed().await?;
         let folder = self

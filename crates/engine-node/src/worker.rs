@@ -4,6 +4,7 @@
 //! of its own that report back as [`News`].
 
 mod act;
+mod ended;
 mod hear;
 mod probe;
 mod publish;
@@ -32,6 +33,9 @@ use crate::start::NotCreated;
 
 /// News waiting for the worker; tasks wait when it is full.
 const NEWS_QUEUE: usize = 16;
+
+/// How soon a pod is taken on again after the node lacked something for it.
+const TAKE_ON_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// What the API says of the pod.
 #[derive(Debug, Clone)]
@@ -112,6 +116,8 @@ pub(crate) struct Worker {
     tasks: JoinSet<()>,
     news: mpsc::Sender<News>,
     publishing: publish::Publishing,
+    /// Cancelled when no container is to be started any more.
+    unwanted: CancellationToken,
     /// The pod vanished from the API, so there is nobody to tell.
     is_gone: bool,
 }
@@ -134,12 +140,15 @@ impl Worker {
         shutdown: CancellationToken,
     ) -> WorkerEnd {
         let (news, mut heard) = mpsc::channel(NEWS_QUEUE);
-        let mut worker = match Self::take_on(context, pod, news).await {
-            Ok(worker) => worker,
-            Err(error) => {
-                tracing::error!(error, "pod cannot be looked after");
-                shutdown.cancelled().await;
-                return WorkerEnd::Left;
+        let mut worker = loop {
+            let error = match Self::take_on(&context, &pod, news.clone()).await {
+                Ok(worker) => break worker,
+                Err(error) => error,
+            };
+            context.warn(&pod, None, "FailedCreatePodSandBox", error);
+            tokio::select! {
+                () = shutdown.cancelled() => return WorkerEnd::Left,
+                () = tokio::time::sleep(TAKE_ON_AGAIN_AFTER) => {}
             }
         };
         loop {
@@ -164,13 +173,13 @@ impl Worker {
     }
 
     async fn take_on(
-        context: Arc<Context>,
-        pod: Arc<Pod>,
+        context: &Arc<Context>,
+        pod: &Arc<Pod>,
         news: mpsc::Sender<News>,
     ) -> Result<Self, String> {
-        let uid = fields::uid(&pod);
+        let uid = fields::uid(pod);
         let folder = PodFolder::new(&context.options.root, uid);
-        let address = if fields::is_host_network(&pod) {
+        let address = if fields::is_host_network(pod) {
             context.node_address()
         } else {
             context
@@ -184,8 +193,8 @@ impl Worker {
         let record = folder.record().map_err(|error| describe(&error))?;
         let state = record.map(|record| record.state);
         let mut worker = Self {
-            context,
-            pod,
+            context: Arc::clone(context),
+            pod: Arc::clone(pod),
             folder,
             address: address.to_string(),
             saved: state.clone(),
@@ -194,6 +203,7 @@ impl Worker {
             tasks: JoinSet::new(),
             news,
             publishing: publish::Publishing::default(),
+            unwanted: CancellationToken::new(),
             is_gone: false,
         };
         worker.restore().await;
@@ -204,6 +214,9 @@ impl Worker {
     /// when to look again and whether the pod is to be removed.
     fn settle(&mut self) -> (Option<Timestamp>, bool) {
         let now = self.context.now();
+        if fields::deletion(&self.pod).is_some() || self.state.failure.is_some() {
+            self.unwanted.cancel();
+        }
         let wake_at = loop {
             let decision = decide(&self.pod, &self.state, now);
             if decision.actions.is_empty() {

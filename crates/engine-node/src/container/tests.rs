@@ -5,7 +5,7 @@ use std::fs;
 use super::*;
 use crate::shim::{Ending, Isolation, LogLimits};
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// The shim as cargo built it for the integration tests, beside this test.
 fn shim() -> PathBuf {
@@ -276,7 +276,7 @@ async fn the_shim_outlives_signals_to_the_group_of_whoever_started_it() {
 #[tokio::test]
 async fn a_line_without_end_costs_little_memory() {
     let fixture = Fixture::new();
-    let mut spec = script("head -c 300000000 /dev/zero | tr '\\0' x; cat /proc/$PPID/status >&2");
+    let mut spec = script("head -c 60000000 /dev/zero | tr '\\0' x; cat /proc/$PPID/status >&2");
     spec.log = LogLimits {
         file_bytes_max: 1_000_000,
         files_max: 2,

@@ -164,6 +164,13 @@ fn unsupported_probe(probe: &Probe) -> Vec<&'static str> {
 
 /// The kind of a volume that this node cannot make.
 fn unsupported_volume(volume: &Volume) -> Option<String> {
+    let medium = volume
+        .empty_dir
+        .as_ref()
+        .and_then(|source| source.medium.as_deref());
+    if let Some(medium) = medium.filter(|medium| !medium.is_empty()) {
+        return Some(format!("emptyDir.medium={medium}"));
+    }
     let known = volume.empty_dir.is_some()
         || volume.config_map.is_some()
         || volume.secret.is_some()

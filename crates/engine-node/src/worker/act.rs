@@ -5,21 +5,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Attended, Begun, Live, News, Worker, WorkerEnd, simulate};
-use crate::container::{Outcome, RunningContainer};
-use crate::context::{Context, describe};
+use super::ended::{begun, wait_for_end};
+use super::{Attended, Live, News, Worker, WorkerEnd, simulate};
+use crate::container::RunningContainer;
+use crate::context::describe;
 use crate::options::RuntimeKind;
 use crate::pod::decide::Action;
 use crate::pod::fields;
-use crate::pod::state::{Finished, Phase, Preparation, Waiting};
+use crate::pod::state::{Phase, Preparation, Waiting};
 use crate::probing::Target;
-use crate::shim::{Ending, Exit};
 use crate::start::{NotCreated, Start};
 
 /// Given to a container whose `preStop` hook used up all of its time.
 const AFTER_HOOK: Duration = Duration::from_secs(2);
-/// Largest last message that is taken from a container.
-const MESSAGE_BYTES_MAX: usize = 4096;
 
 impl Worker {
     /// Answers whether the pod is to be removed, after which nothing else counts.
@@ -84,6 +82,7 @@ impl Worker {
             container,
             attempt,
             address: self.address.clone(),
+            unwanted: self.unwanted.clone(),
         };
         let name = name.to_owned();
         self.spawn(async move {
@@ -266,108 +265,6 @@ async fn stop(
         );
     }
     news
-}
-
-async fn wait_for_end(
-    context: &Context,
-    running: &RunningContainer,
-    container: &k8s_openapi::api::core::v1::Container,
-    attempt: u32,
-) -> Finished {
-    match running.ended().await {
-        Ok(Some(exit)) => finished(&exit, container, running.folder(), attempt),
-        Ok(None) => lost(running.state.started_at, context.now(), attempt),
-        Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "end of a container is not known"
-            );
-            lost(running.state.started_at, context.now(), attempt)
-        }
-    }
-}
-
-/// Nobody saw how it ended.
-pub(super) fn lost(started_at: Timestamp, now: Timestamp, attempt: u32) -> Finished {
-    Finished {
-        code: 137,
-        reason: "ContainerStatusUnknown".to_owned(),
-        message: Some("The container could not be located when the pod was terminated".to_owned()),
-        started_at,
-        ended_at: now,
-        attempt,
-    }
-}
-
-pub(super) fn begun(
-    context: &Context,
-    container: &k8s_openapi::api::core::v1::Container,
-    attempt: u32,
-    outcome: Outcome,
-) -> Begun {
-    match outcome {
-        Outcome::Running(running) => {
-            let since = running.state.started_at;
-            Begun::Running {
-                live: Live::Real(running),
-                since,
-            }
-        }
-        Outcome::Ended(exit, folder) => Begun::Ended(finished(&exit, container, &folder, attempt)),
-        Outcome::Lost(state) => {
-            let now = context.now();
-            Begun::Ended(lost(
-                state.map_or(now, |state| state.started_at),
-                now,
-                attempt,
-            ))
-        }
-    }
-}
-
-/// An end in kubelet's words.
-pub(super) fn finished(
-    exit: &Exit,
-    container: &k8s_openapi::api::core::v1::Container,
-    folder: &std::path::Path,
-    attempt: u32,
-) -> Finished {
-    let (code, reason, message) = match &exit.ending {
-        Ending::Exited { code: 0 } => (0, "Completed", None),
-        Ending::Exited { code } => (*code, "Error", None),
-        Ending::Signalled { signal } => (128 + signal, "Error", None),
-        Ending::NotStarted { message } => (128, "StartError", Some(message.clone())),
-    };
-    let message = message.or_else(|| last_message(container, folder, code));
-    Finished {
-        code,
-        reason: reason.to_owned(),
-        message,
-        started_at: exit.started_at,
-        ended_at: exit.finished_at,
-        attempt,
-    }
-}
-
-/// What the container left as its last words, or the end of its log where
-/// the pod wants that.
-fn last_message(
-    container: &k8s_openapi::api::core::v1::Container,
-    folder: &std::path::Path,
-    code: i32,
-) -> Option<String> {
-    // No file means no words.
-    let mut bytes = std::fs::read(folder.join("termination-log")).unwrap_or_default();
-    bytes.truncate(MESSAGE_BYTES_MAX);
-    if !bytes.is_empty() {
-        return Some(String::from_utf8_lossy(&bytes).into_owned());
-    }
-    let from_log = container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
-    if !from_log || code == 0 {
-        return None;
-    }
-    let tail = crate::logs::last_lines(&folder.join("log"), 80, MESSAGE_BYTES_MAX);
-    (!tail.is_empty()).then_some(tail)
 }
 
 /// What waiting looks like after a failed try.

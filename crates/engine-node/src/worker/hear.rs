@@ -117,6 +117,9 @@ impl Worker {
             later(now, CONFIG_AGAIN_AFTER)
         };
         state.phase = waiting_after(why, now, retry_at);
+        if self.unwanted.is_cancelled() {
+            return;
+        }
         let tell = |reason, words| self.context.warn(&self.pod, Some(name), reason, words);
         if why.is_pull {
             tell(

@@ -1,6 +1,6 @@
 //! Goes on where an earlier run of the node left off.
 
-use super::act::begun;
+use super::ended::begun;
 use super::{Begun, Worker};
 use crate::container;
 use crate::context::describe;

@@ -1,0 +1,98 @@
+//! What is mounted where in a sandboxed container.
+
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::core::v1::VolumeMount;
+
+use super::Start;
+use super::assemble::AssembleError;
+use crate::pod::fields;
+use crate::shim::MountSpec;
+
+/// The files every container gets, and the volumes it asks for.
+pub(super) fn mounts(start: &Start, folder: &Path) -> Result<Vec<MountSpec>, AssembleError> {
+    let etc = |name: &str| MountSpec {
+        source: start.folder.etc(name),
+        target: Path::new("/etc").join(name),
+        writable: true,
+    };
+    let mut mounts = vec![etc("hosts"), etc("hostname"), etc("resolv.conf")];
+    let log = folder.join("termination-log");
+    std::fs::write(&log, "").map_err(AssembleError::TerminationLog)?;
+    // Whoever the container runs as may leave a last message.
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    std::fs::set_permissions(&log, open).map_err(AssembleError::TerminationLog)?;
+    let target = start
+        .container
+        .termination_message_path
+        .as_deref()
+        .unwrap_or("/dev/termination-log");
+    mounts.push(MountSpec {
+        source: log,
+        target: PathBuf::from(target),
+        writable: true,
+    });
+    for mount in start.container.volume_mounts.iter().flatten() {
+        mounts.push(volume_mount(start, mount)?);
+    }
+    // Outer mounts first, or they would hide the inner ones.
+    mounts.sort_by_key(|mount| mount.target.components().count());
+    Ok(mounts)
+}
+
+fn volume_mount(start: &Start, mount: &VolumeMount) -> Result<MountSpec, AssembleError> {
+    let volumes = fields::spec(&start.pod).volumes.iter().flatten();
+    let volume = volumes
+        .into_iter()
+        .find(|volume| volume.name == mount.name)
+        .ok_or_else(|| AssembleError::NoVolume(mount.name.clone()))?;
+    let base = match &volume.host_path {
+        Some(source) => PathBuf::from(&source.path),
+        None => start.folder.volume(&volume.name),
+    };
+    let from_objects = volume.config_map.is_some()
+        || volume.secret.is_some()
+        || volume.projected.is_some()
+        || volume.downward_api.is_some();
+    let source = match mount.sub_path.as_deref().filter(|path| !path.is_empty()) {
+        None => base,
+        Some(sub_path) => sub_folder(&volume.name, &base, sub_path)?,
+    };
+    Ok(MountSpec {
+        source,
+        target: PathBuf::from(&mount.mount_path),
+        writable: mount.read_only != Some(true) && !from_objects,
+    })
+}
+
+/// Resolves a sub path; a link planted in the volume does not lead out of it.
+fn sub_folder(volume: &str, base: &Path, sub_path: &str) -> Result<PathBuf, AssembleError> {
+    let outside = || AssembleError::SubPath {
+        volume: volume.to_owned(),
+        sub_path: sub_path.to_owned(),
+    };
+    if sub_path.starts_with('/')
+        || Path::new(sub_path)
+            .components()
+            .any(|part| part.as_os_str() == "..")
+    {
+        return Err(outside());
+    }
+    let path = base.join(sub_path);
+    let failed = |source| AssembleError::MakeSubPath {
+        volume: volume.to_owned(),
+        source,
+    };
+    if !path.exists() {
+        std::fs::create_dir_all(&path).map_err(failed)?;
+    }
+    let (real, base) = (
+        path.canonicalize().map_err(failed)?,
+        base.canonicalize().map_err(failed)?,
+    );
+    if real.starts_with(&base) {
+        Ok(real)
+    } else {
+        Err(outside())
+    }
+}
