@@ -40,6 +40,8 @@ pub(crate) struct Core {
     /// Ends all watches and log streams.
     pub(crate) closing: CancellationToken,
     policy: Mutex<Option<CachedPolicy>>,
+    /// Roles, cluster roles, and the bindings of either.
+    access_rows: [Resource; 4],
 }
 
 pub(crate) struct Parts {
@@ -76,6 +78,13 @@ impl Core {
             services: tokio::sync::Mutex::new(()),
             closing: CancellationToken::new(),
             policy: Mutex::new(None),
+            access_rows: [
+                "roles",
+                "clusterroles",
+                "rolebindings",
+                "clusterrolebindings",
+            ]
+            .map(|plural| Resource::new(format!("{plural}.{RBAC}"))),
         }
     }
 
@@ -86,13 +95,7 @@ impl Core {
     /// The stored roles and bindings, read again only when one has changed.
     pub(crate) fn policy(&self) -> Arc<Policy> {
         let snapshot = self.store.snapshot();
-        let collections = [
-            "roles",
-            "clusterroles",
-            "rolebindings",
-            "clusterrolebindings",
-        ]
-        .map(|plural| Resource::new(format!("{plural}.{RBAC}")));
+        let collections = &self.access_rows;
         let versions = collections.each_ref().map(|rows| snapshot.changed_at(rows));
         let mut cached = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(cached) = cached.as_ref().filter(|cached| cached.versions == versions) {
