@@ -169,3 +169,45 @@ async fn a_container_that_ended_while_the_node_was_away_is_restarted() {
     fixture.until_ready("dies").await;
     fixture.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_stopped_in_order_goes_on_with_what_its_pods_had_written() {
+    let mut fixture = Fixture::new(RuntimeKind::Sandbox).await;
+    fixture
+        .pod("keeps", &["serve", "80", "-"], |pod| {
+            pod["spec"]["volumes"] = json!([{ "name": "data", "emptyDir": {} }]);
+            let container = &mut pod["spec"]["containers"][0];
+            container["volumeMounts"] = json!([{ "name": "data", "mountPath": "/data" }]);
+            container["lifecycle"] =
+                json!({ "postStart": { "exec": { "command": ["program", "write", "/data/kept", "x"] } } });
+            container["readinessProbe"] =
+                json!({ "exec": { "command": ["program", "exists", "/data/kept"] } });
+        })
+        .await;
+    let before = fixture.until_ready("keeps").await;
+    fixture.stop_node().await;
+    foreshore_engine_node::stop_everything(&fixture.options.root)
+        .await
+        .unwrap();
+    assert_eq!(containers(&fixture), 0);
+    let uid = before.metadata.uid.as_deref().unwrap();
+    let kept = fixture
+        .options
+        .root
+        .join("pods")
+        .join(uid)
+        .join("volumes/data/kept");
+    assert_eq!(std::fs::read_to_string(kept).unwrap(), "x");
+
+    fixture.start_node();
+    let after = fixture
+        .until("keeps", |pod| {
+            container(pod).restart_count == 1 && container(pod).ready
+        })
+        .await;
+    assert_eq!(
+        crate::fixture::address(&after),
+        crate::fixture::address(&before)
+    );
+    fixture.finish().await;
+}

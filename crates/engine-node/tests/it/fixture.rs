@@ -117,11 +117,17 @@ impl Fixture {
         assert!(task.await.unwrap_err().is_cancelled());
     }
 
+    /// Ends the node in order; what it runs goes on.
+    pub(crate) async fn stop_node(&mut self) {
+        let (shutdown, task) = self.running.take().unwrap();
+        shutdown.cancel();
+        task.await.unwrap();
+    }
+
     /// Ends the node and everything it runs.
     pub(crate) async fn finish(mut self) {
-        if let Some((shutdown, task)) = self.running.take() {
-            shutdown.cancel();
-            task.await.unwrap();
+        if self.running.is_some() {
+            self.stop_node().await;
         }
         foreshore_engine_node::remove_everything(&self.options.root)
             .await
