@@ -11,6 +11,7 @@
 
 mod clients;
 mod contract;
+mod differences;
 mod killed;
 mod world;
 
@@ -28,6 +29,25 @@ macro_rules! contracts {
                 async fn $name() {
                     let world = crate::world::World::new(Kind::Real).await;
                     crate::contract::$module::$name(world).await;
+                }
+            )*
+        }
+
+        mod engine {
+            use foreshore_testkit::cluster::Kind;
+
+            #[tokio::test]
+            async fn client_go_survives_cut_connections() {
+                let contract = crate::clients::client_go_survives_cut_connections(Kind::Engine);
+                crate::differences::hold("client_go_survives_cut_connections", contract).await;
+            }
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    // The engine must start, whatever contract it keeps then.
+                    let world = crate::world::World::new(Kind::Engine).await;
+                    let contract = crate::contract::$module::$name(world);
+                    crate::differences::hold(stringify!($name), contract).await;
                 }
             )*
         }
