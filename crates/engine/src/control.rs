@@ -44,6 +44,8 @@ pub(crate) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub enum ControlError {
     #[error("cannot ask the API which kinds it serves")]
     Discover(#[source] Box<kube::Error>),
+    #[error("a control loop panicked")]
+    Panicked(#[source] tokio::task::JoinError),
 }
 
 /// The clients of the control loops: each component writes under its own name.
@@ -148,9 +150,14 @@ pub async fn run(
         running.spawn(task);
     }
     info!("control loops started");
-    shutdown.cancelled().await;
+    // They run for ever: one that ends has panicked, and half a control plane
+    // would be worse than none.
+    let ended = shutdown.run_until_cancelled(running.join_next()).await;
     running.shutdown().await;
-    Ok(())
+    match ended.flatten() {
+        Some(Err(error)) => Err(ControlError::Panicked(error)),
+        Some(Ok(())) | None => Ok(()),
+    }
 }
 
 /// Runs `tasks` once every cache they read is filled.

@@ -1,6 +1,6 @@
 //! One cluster in this process: start order, and what runs until the end.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -128,20 +128,7 @@ impl Engine {
         })?;
         let pki = Pki::load_or_create(&folder.join("keys"), clock::now())?;
         let store = open_store(&folder, options.storage)?;
-        let mut listeners = Vec::new();
-        for listener in options.listeners {
-            listener
-                .set_nonblocking(true)
-                .map_err(EngineError::Listener)?;
-            listeners
-                .push(tokio::net::TcpListener::from_std(listener).map_err(EngineError::Listener)?);
-        }
-        let address = listeners
-            .first()
-            .ok_or(EngineError::NoListener)?
-            .local_addr()
-            .map_err(EngineError::Listener)?;
-
+        let (listeners, address) = adopt(options.listeners)?;
         let mut api_options = foreshore_engine_api::Options::new(store, pki.clone());
         if let Some(ground) = &options.ground {
             api_options.dialer = inside::dialer(ground.clone());
@@ -165,12 +152,7 @@ impl Engine {
             tasks.spawn(inside::serve(api.clone(), ground, own, shutdown.clone()));
             tasks.spawn(inside::publish(client.clone(), own, shutdown.clone()));
         }
-        let clients = Clients {
-            controllers: api.client(UserInfo::component("system:kube-controller-manager")),
-            scheduler: api.client(UserInfo::component("system:kube-scheduler")),
-        };
-        let (authority, stop) = (pki.ca_pem().to_owned(), shutdown.clone());
-        tasks.spawn(async move { Ok(control::run(clients, authority, stop).await?) });
+        tasks.spawn(control_loops(api.clone(), pki.clone(), shutdown.clone()));
         if options.simulated_nodes > 0 {
             let client = api.client(UserInfo::component("system:simulated-nodes"));
             let nodes = simulated::nodes(client, &folder, options.simulated_nodes)?;
@@ -225,12 +207,43 @@ impl Engine {
         }
         self.api.store().close().await;
         if let Some(path) = &self.kubeconfig {
-            result = result.and(forget_kubeconfig(path));
+            let forgotten = forget_kubeconfig(path);
+            result = result.and(forgotten);
         }
         info!("engine ended");
         self.ended.send_replace(true);
         result
     }
+}
+
+/// Makes the listeners handed in usable here; returns the address of the first.
+fn adopt(
+    listeners: Vec<TcpListener>,
+) -> Result<(Vec<tokio::net::TcpListener>, SocketAddr), EngineError> {
+    let mut adopted = Vec::new();
+    for listener in listeners {
+        listener
+            .set_nonblocking(true)
+            .map_err(EngineError::Listener)?;
+        adopted.push(tokio::net::TcpListener::from_std(listener).map_err(EngineError::Listener)?);
+    }
+    let first = adopted.first().ok_or(EngineError::NoListener)?;
+    let address = first.local_addr().map_err(EngineError::Listener)?;
+    Ok((adopted, address))
+}
+
+/// Runs controllers and scheduler, each under its own name.
+async fn control_loops(
+    api: ApiServer,
+    pki: Pki,
+    shutdown: CancellationToken,
+) -> Result<(), EngineError> {
+    let clients = Clients {
+        controllers: api.client(UserInfo::component("system:kube-controller-manager")),
+        scheduler: api.client(UserInfo::component("system:kube-scheduler")),
+    };
+    control::run(clients, pki.ca_pem().to_owned(), shutdown).await?;
+    Ok(())
 }
 
 /// Lets events go that nobody will read any more.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use foreshore_engine::{Durability, Storage};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, ServiceAccount};
 use kube::Api;
@@ -88,8 +87,7 @@ async fn outcome(world: &World) -> BTreeMap<String, Vec<String>> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn engines_stopped_in_the_middle_reach_the_same_end() {
     let data = tempfile::tempdir().unwrap();
-    let disk = Storage::Disk(Durability::Strict);
-    let world = World::open(data.path(), disk).await;
+    let world = World::open(data.path()).await;
     world.namespace("dev").await;
     world
         .apply::<Deployment>("dev", &deployment("web", 4, "web:1"))
@@ -101,7 +99,7 @@ async fn engines_stopped_in_the_middle_reach_the_same_end() {
 
     // Each engine gets a little further, and is stopped at another moment.
     for moment in 0..4 {
-        let world = World::open(data.path(), disk).await;
+        let world = World::open(data.path()).await;
         let _kubelet = Kubelet::start(&world.client, "a").await;
         world
             .until("dev", "some pods", |pods: &[Pod]| pods.len() >= moment)
@@ -116,7 +114,7 @@ async fn engines_stopped_in_the_middle_reach_the_same_end() {
         }
         world.stop().await;
     }
-    let world = World::open(data.path(), disk).await;
+    let world = World::open(data.path()).await;
     let _kubelet = Kubelet::start(&world.client, "a").await;
     let expected = BTreeMap::from([
         ("api".to_owned(), vec!["api:2".to_owned(); 3]),

@@ -1,5 +1,7 @@
 //! A whole engine per test, in memory unless the test is about restarts.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod kubelet;
 mod lifecycle;
 mod scheduling;

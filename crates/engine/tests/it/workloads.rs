@@ -199,3 +199,23 @@ async fn a_deleted_pod_is_replaced() {
     world.rolled_out("dev", "web").await;
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pods_of_virtual_nodes_become_ready_on_all_of_them() {
+    let world = World::simulated(2).await;
+    world.namespace("dev").await;
+    world
+        .apply::<Deployment>("dev", &deployment("web", 6, "web:1"))
+        .await;
+    world.rolled_out("dev", "web").await;
+    let mut nodes: Vec<String> = world
+        .list::<Pod>("dev")
+        .await
+        .into_iter()
+        .filter_map(|pod| pod.spec?.node_name)
+        .collect();
+    nodes.sort();
+    nodes.dedup();
+    assert_eq!(nodes.len(), 2, "{nodes:?}");
+    world.stop().await;
+}

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
-use foreshore_engine::{Engine, Options, Storage};
+use foreshore_engine::{Durability, Engine, Options, Storage};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event, Namespace, Pod, ServiceAccount};
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
@@ -28,17 +28,29 @@ pub(crate) struct World {
 impl World {
     /// Starts an engine that forgets everything at its end.
     pub(crate) async fn start() -> Self {
+        Self::simulated(0).await
+    }
+
+    /// Such an engine with virtual nodes.
+    pub(crate) async fn simulated(nodes: u8) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let mut world = Self::open(data.path(), Storage::Memory).await;
-        world._data = Some(data);
-        world
+        let world = Self::run(data.path(), Storage::Memory, nodes).await;
+        Self {
+            _data: Some(data),
+            ..world
+        }
     }
 
     /// Starts an engine over a folder that may hold the state of another.
-    pub(crate) async fn open(data: &Path, storage: Storage) -> Self {
+    pub(crate) async fn open(data: &Path) -> Self {
+        Self::run(data, Storage::Disk(Durability::Strict), 0).await
+    }
+
+    async fn run(data: &Path, storage: Storage, simulated_nodes: u8) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let options = Options {
             storage,
+            simulated_nodes,
             ..Options::new(data.to_owned(), listener)
         };
         let shutdown = CancellationToken::new();
@@ -112,32 +124,29 @@ impl World {
     }
 
     /// Waits until the objects of a kind are as they should be, and returns them.
-    #[track_caller]
-    pub(crate) fn until<K>(
+    pub(crate) async fn until<K>(
         &self,
         namespace: &str,
         what: &str,
         holds: impl Fn(&[K]) -> bool,
-    ) -> impl Future<Output = Vec<K>>
+    ) -> Vec<K>
     where
         K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
             + Clone
             + Debug
             + DeserializeOwned,
     {
-        async move {
-            let deadline = tokio::time::Instant::now() + PATIENCE;
-            loop {
-                let objects = self.list::<K>(namespace).await;
-                if holds(&objects) {
-                    return objects;
-                }
-                assert!(
-                    tokio::time::Instant::now() < deadline,
-                    "{what} did not come true: {objects:#?}"
-                );
-                tokio::time::sleep(Duration::from_millis(10)).await;
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let objects = self.list::<K>(namespace).await;
+            if holds(&objects) {
+                return objects;
             }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "{what} did not come true: {objects:#?}"
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
