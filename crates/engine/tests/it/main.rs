@@ -4,6 +4,7 @@
 
 mod kubelet;
 mod lifecycle;
+mod network;
 mod scheduling;
 mod serving;
 mod workloads;
