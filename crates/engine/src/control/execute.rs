@@ -28,11 +28,14 @@ pub(crate) enum CarryOutError {
 }
 
 impl CarryOutError {
-    /// Losing a race against a newer view is normal and not worth a warning.
+    /// Losing a race against a newer view, or against the end of a namespace, is
+    /// normal and not worth a warning.
     pub(crate) fn is_stale(&self) -> bool {
         match self {
             Self::Stale(_) => true,
-            Self::Request(error) => error.code() == Some(409) || error.code() == Some(404),
+            Self::Request(error) => {
+                matches!(error.code(), Some(404 | 409)) || error.is_namespace_terminating()
+            }
         }
     }
 }
