@@ -1,20 +1,25 @@
-//! The one cluster that the tests of this program share.
+//! The clusters that the tests of this program share, one of each kind.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use foreshore_testkit::cluster::{Cluster, Kind};
 
-/// Returns the kubeconfig of the cluster, started at the first call.
+/// Returns the kubeconfig of the cluster of this kind, started at the first call.
 ///
 /// It lives on a thread of its own that never ends: the runtimes and threads
 /// of single tests come and go.
-pub(crate) fn kubeconfig() -> PathBuf {
-    static STARTED: OnceLock<PathBuf> = OnceLock::new();
-    STARTED.get_or_init(start).clone()
+pub(crate) fn kubeconfig(kind: Kind) -> &'static Path {
+    static REAL: OnceLock<PathBuf> = OnceLock::new();
+    static ENGINE: OnceLock<PathBuf> = OnceLock::new();
+    let started = match kind {
+        Kind::Real => &REAL,
+        Kind::Engine => &ENGINE,
+    };
+    started.get_or_init(|| start(kind))
 }
 
-fn start() -> PathBuf {
+fn start(kind: Kind) -> PathBuf {
     let (tell, told) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -22,7 +27,7 @@ fn start() -> PathBuf {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let cluster = Cluster::shared(Kind::Real).await.unwrap();
+            let cluster = Cluster::shared(kind).await.unwrap();
             tell.send(cluster.kubeconfig().to_owned()).unwrap();
             std::future::pending::<()>().await;
         });

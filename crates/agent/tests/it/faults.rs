@@ -1,14 +1,14 @@
 //! A cluster that answers badly delays a release and changes nothing else about it.
 
 use foreshore_model::Phase;
+use foreshore_testkit::cluster::Kind;
 
 use crate::scene::{Scene, config, deployment, service};
 use crate::wire::Fate;
 
-#[tokio::test]
-async fn refusals_of_every_other_request_only_cost_time() {
+pub(crate) async fn refusals_of_every_other_request_only_cost_time(kind: Kind) {
     for code in [429, 500, 503] {
-        let scene = Scene::new("faults").await;
+        let scene = Scene::new(kind, "faults").await;
         scene.wire.decide(move |count, _| {
             if count % 2 == 0 {
                 Fate::Refused(code)
@@ -30,9 +30,8 @@ async fn refusals_of_every_other_request_only_cost_time() {
     }
 }
 
-#[tokio::test]
-async fn an_inventory_that_cannot_be_read_stops_everything() {
-    let scene = Scene::new("inventory").await;
+pub(crate) async fn an_inventory_that_cannot_be_read_stops_everything(kind: Kind) {
+    let scene = Scene::new(kind, "inventory").await;
     scene
         .repository
         .release("web", &[config("web", "1"), config("old", "1")]);
@@ -74,9 +73,10 @@ async fn an_inventory_that_cannot_be_read_stops_everything() {
         .await;
 }
 
-#[tokio::test]
-async fn a_right_that_is_missing_is_named_and_the_release_goes_on_when_it_is_given() {
-    let scene = Scene::new("rights").await;
+pub(crate) async fn a_right_that_is_missing_is_named_and_the_release_goes_on_when_it_is_given(
+    kind: Kind,
+) {
+    let scene = Scene::new(kind, "rights").await;
     scene.repository.release("web", &[config("web", "1")]);
     scene.wire.decide(|_, line| {
         if line.starts_with("PATCH") && line.contains("configmaps/web") {

@@ -1,6 +1,7 @@
 //! Killed at any request, the agent ends right after its next start.
 
 use foreshore_model::Phase;
+use foreshore_testkit::cluster::Kind;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -9,8 +10,8 @@ use crate::wire::Fate;
 
 /// Kills the agent at its `number`-th request after the second release, starts
 /// it again, and checks that the release ends as if nothing had happened.
-async fn check(number: usize, fate: Fate) {
-    let scene = Scene::new("kill").await;
+async fn check(kind: Kind, number: usize, fate: Fate) {
+    let scene = Scene::new(kind, "kill").await;
     scene.repository.release(
         "web",
         &[
@@ -67,8 +68,9 @@ async fn check(number: usize, fate: Fate) {
     );
 }
 
-#[tokio::test]
-async fn a_kill_before_or_after_any_request_of_a_release_loses_and_doubles_nothing() {
+pub(crate) async fn a_kill_before_or_after_any_request_of_a_release_loses_and_doubles_nothing(
+    kind: Kind,
+) {
     let mut random = ChaCha8Rng::seed_from_u64(7);
     // A release of three objects takes about fifteen requests.
     let mut runs = tokio::task::JoinSet::new();
@@ -78,7 +80,7 @@ async fn a_kill_before_or_after_any_request_of_a_release_loses_and_doubles_nothi
         } else {
             Fate::Unanswered
         };
-        runs.spawn(check(number, fate));
+        runs.spawn(check(kind, number, fate));
         if runs.len() == 5 {
             runs.join_next().await.unwrap().unwrap();
         }
@@ -88,10 +90,9 @@ async fn a_kill_before_or_after_any_request_of_a_release_loses_and_doubles_nothi
     }
 }
 
-#[tokio::test]
-async fn a_kill_in_the_middle_of_a_retirement_leaves_nothing_behind() {
+pub(crate) async fn a_kill_in_the_middle_of_a_retirement_leaves_nothing_behind(kind: Kind) {
     for number in [1, 3, 5, 7] {
-        let scene = Scene::new("killretire").await;
+        let scene = Scene::new(kind, "killretire").await;
         scene
             .repository
             .release("web", &[config("web", "1"), service("web")]);

@@ -1,7 +1,7 @@
-//! The agent against a Kubernetes API, with pods whose fate the test decides.
+//! The agent against each Kubernetes API, with pods whose fate the test decides.
 #![expect(
     clippy::unwrap_used,
-    reason = "a helper that cannot go on fails its test"
+    reason = "all of it is tests, also where it is not marked as such"
 )]
 
 mod cluster;
@@ -13,3 +13,53 @@ mod repository;
 mod rollouts;
 mod scene;
 mod wire;
+
+/// Every story is told on both grounds.
+macro_rules! stories {
+    ($($module:ident::$name:ident,)*) => {
+        mod real {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    crate::$module::$name(foreshore_testkit::cluster::Kind::Real).await;
+                }
+            )*
+        }
+
+        mod engine {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    crate::$module::$name(foreshore_testkit::cluster::Kind::Engine).await;
+                }
+            )*
+        }
+    };
+}
+
+stories! {
+    rollouts::a_release_is_written_marked_remembered_and_healthy,
+    rollouts::what_did_not_change_costs_no_request,
+    rollouts::one_bad_object_keeps_the_whole_set_from_being_written,
+    rollouts::unknown_fields_and_kinds_are_named,
+    rollouts::a_broken_release_is_told_with_container_and_code_and_a_rollback_heals_it,
+    rollouts::the_last_log_lines_of_the_run_that_ended_come_with_the_failure,
+    rollouts::a_newer_release_takes_the_place_of_one_that_waits,
+    rollouts::what_a_release_lost_goes_once_it_is_healthy_and_nothing_else,
+    rollouts::an_object_of_another_service_is_not_taken,
+    rollouts::an_empty_release_and_a_large_removal_change_nothing,
+    rollouts::drift_is_told_and_put_right,
+    rollouts::fields_that_are_not_ours_may_change,
+    rollouts::replicas_come_from_operations_and_a_pause_holds_everything,
+    rollouts::a_retired_service_leaves_nothing_and_says_so,
+    rollouts::a_service_removed_while_nobody_watched_is_retired_at_the_next_start,
+    rollouts::all_services_vanishing_at_once_removes_none,
+    rollouts::a_panic_in_one_service_does_not_touch_another,
+    kill::a_kill_before_or_after_any_request_of_a_release_loses_and_doubles_nothing,
+    kill::a_kill_in_the_middle_of_a_retirement_leaves_nothing_behind,
+    faults::refusals_of_every_other_request_only_cost_time,
+    faults::an_inventory_that_cannot_be_read_stops_everything,
+    faults::a_right_that_is_missing_is_named_and_the_release_goes_on_when_it_is_given,
+    reporting::outcomes_wait_for_the_server_and_arrive_once_each,
+    reporting::a_hint_makes_the_agent_look_long_before_its_poll,
+}

@@ -9,6 +9,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use foreshore_agent::ServerOptions;
 use foreshore_model::{Outcome, Phase};
+use foreshore_testkit::cluster::Kind;
 use serde_json::{Value, json};
 
 use crate::scene::{Scene, config};
@@ -67,9 +68,8 @@ async fn tip(State(server): State<Server>, Query(query): Query<Value>) -> Json<V
     Json(json!({"commit": query["after"]}))
 }
 
-#[tokio::test]
-async fn outcomes_wait_for_the_server_and_arrive_once_each() {
-    let scene = Scene::new("report").await;
+pub(crate) async fn outcomes_wait_for_the_server_and_arrive_once_each(kind: Kind) {
+    let scene = Scene::new(kind, "report").await;
     let server = Server::default();
     *server.refusals.lock().unwrap() = 3;
     scene.repository.release("web", &[config("web", "1")]);
@@ -99,9 +99,8 @@ async fn outcomes_wait_for_the_server_and_arrive_once_each() {
     assert_eq!(phases.first(), Some(&Phase::Applying));
 }
 
-#[tokio::test]
-async fn a_hint_makes_the_agent_look_long_before_its_poll() {
-    let scene = Scene::new("hint").await;
+pub(crate) async fn a_hint_makes_the_agent_look_long_before_its_poll(kind: Kind) {
+    let scene = Scene::new(kind, "hint").await;
     let server = Server::default();
     "0".clone_into(&mut server.tip.lock().unwrap());
     let mut options = scene.options().await;

@@ -2,14 +2,14 @@
 
 use foreshore_cluster::{ApplyMode, ENVIRONMENT_LABEL, Reference, SERVICE_LABEL};
 use foreshore_model::{Operations, Phase, ServiceName};
+use foreshore_testkit::cluster::Kind;
 use serde_json::json;
 
 use crate::scene::{Scene, config, deployment, service};
 use crate::wire::Fate;
 
-#[tokio::test]
-async fn a_release_is_written_marked_remembered_and_healthy() {
-    let scene = Scene::new("apply").await;
+pub(crate) async fn a_release_is_written_marked_remembered_and_healthy(kind: Kind) {
+    let scene = Scene::new(kind, "apply").await;
     scene.repository.release(
         "web",
         &[
@@ -50,9 +50,8 @@ async fn a_release_is_written_marked_remembered_and_healthy() {
     );
 }
 
-#[tokio::test]
-async fn what_did_not_change_costs_no_request() {
-    let scene = Scene::new("idle").await;
+pub(crate) async fn what_did_not_change_costs_no_request(kind: Kind) {
+    let scene = Scene::new(kind, "idle").await;
     scene
         .repository
         .release("web", &[deployment("web", "good"), service("web")]);
@@ -88,9 +87,8 @@ async fn what_did_not_change_costs_no_request() {
     );
 }
 
-#[tokio::test]
-async fn one_bad_object_keeps_the_whole_set_from_being_written() {
-    let scene = Scene::new("invalid").await;
+pub(crate) async fn one_bad_object_keeps_the_whole_set_from_being_written(kind: Kind) {
+    let scene = Scene::new(kind, "invalid").await;
     let bad =
         "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {ports: [{port: 99999}]}}"
             .to_owned();
@@ -124,9 +122,8 @@ async fn one_bad_object_keeps_the_whole_set_from_being_written() {
     agent.phase("web", 2, Phase::Healthy).await;
 }
 
-#[tokio::test]
-async fn unknown_fields_and_kinds_are_named() {
-    let scene = Scene::new("unknown").await;
+pub(crate) async fn unknown_fields_and_kinds_are_named(kind: Kind) {
+    let scene = Scene::new(kind, "unknown").await;
     scene.repository.release(
         "web",
         &["{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {portz: []}}".to_owned()],
@@ -154,9 +151,10 @@ async fn unknown_fields_and_kinds_are_named() {
     assert_eq!(causes["ns"].reason, "ClusterScoped");
 }
 
-#[tokio::test]
-async fn a_broken_release_is_told_with_container_and_code_and_a_rollback_heals_it() {
-    let scene = Scene::new("broken").await;
+pub(crate) async fn a_broken_release_is_told_with_container_and_code_and_a_rollback_heals_it(
+    kind: Kind,
+) {
+    let scene = Scene::new(kind, "broken").await;
     scene
         .repository
         .release("web", &[deployment("web", "good:1")]);
@@ -186,9 +184,8 @@ async fn a_broken_release_is_told_with_container_and_code_and_a_rollback_heals_i
     );
 }
 
-#[tokio::test]
-async fn the_last_log_lines_of_the_run_that_ended_come_with_the_failure() {
-    let scene = Scene::new("log").await;
+pub(crate) async fn the_last_log_lines_of_the_run_that_ended_come_with_the_failure(kind: Kind) {
+    let scene = Scene::new(kind, "log").await;
     scene.wire.decide(|_, line| {
         let is_log = line.contains("/log?container=app&") && line.contains("previous=true");
         if is_log {
@@ -205,9 +202,8 @@ async fn the_last_log_lines_of_the_run_that_ended_come_with_the_failure() {
     assert_eq!(failed.causes[0].log, ["starting", "no database"]);
 }
 
-#[tokio::test]
-async fn a_newer_release_takes_the_place_of_one_that_waits() {
-    let scene = Scene::new("supersede").await;
+pub(crate) async fn a_newer_release_takes_the_place_of_one_that_waits(kind: Kind) {
+    let scene = Scene::new(kind, "supersede").await;
     scene
         .repository
         .release("web", &[deployment("web", "slow:1")]);
@@ -220,9 +216,8 @@ async fn a_newer_release_takes_the_place_of_one_that_waits() {
     agent.phase("web", 2, Phase::Healthy).await;
 }
 
-#[tokio::test]
-async fn what_a_release_lost_goes_once_it_is_healthy_and_nothing_else() {
-    let scene = Scene::new("prune").await;
+pub(crate) async fn what_a_release_lost_goes_once_it_is_healthy_and_nothing_else(kind: Kind) {
+    let scene = Scene::new(kind, "prune").await;
     scene.repository.release(
         "web",
         &[
@@ -270,9 +265,8 @@ async fn what_a_release_lost_goes_once_it_is_healthy_and_nothing_else() {
     assert!(scene.get("v1", "ConfigMap", "taken").await.is_some());
 }
 
-#[tokio::test]
-async fn an_object_of_another_service_is_not_taken() {
-    let scene = Scene::new("owner").await;
+pub(crate) async fn an_object_of_another_service_is_not_taken(kind: Kind) {
+    let scene = Scene::new(kind, "owner").await;
     scene.repository.release("web", &[config("shared", "web")]);
     let mut agent = scene.start().await;
     agent.phase("web", 1, Phase::Healthy).await;
@@ -286,9 +280,8 @@ async fn an_object_of_another_service_is_not_taken() {
     );
 }
 
-#[tokio::test]
-async fn an_empty_release_and_a_large_removal_change_nothing() {
-    let scene = Scene::new("guards").await;
+pub(crate) async fn an_empty_release_and_a_large_removal_change_nothing(kind: Kind) {
+    let scene = Scene::new(kind, "guards").await;
     let many: Vec<String> = (0..9)
         .map(|number| config(&format!("c{number}"), "1"))
         .collect();
@@ -304,9 +297,8 @@ async fn an_empty_release_and_a_large_removal_change_nothing() {
     assert_eq!(scene.listed("web").await.len(), 9);
 }
 
-#[tokio::test]
-async fn drift_is_told_and_put_right() {
-    let scene = Scene::new("drift").await;
+pub(crate) async fn drift_is_told_and_put_right(kind: Kind) {
+    let scene = Scene::new(kind, "drift").await;
     scene
         .repository
         .release("web", &[config("web", "ours"), service("web")]);
@@ -347,9 +339,8 @@ async fn drift_is_told_and_put_right() {
     assert!(scene.get("v1", "Service", "web").await.is_some());
 }
 
-#[tokio::test]
-async fn fields_that_are_not_ours_may_change() {
-    let scene = Scene::new("foreign").await;
+pub(crate) async fn fields_that_are_not_ours_may_change(kind: Kind) {
+    let scene = Scene::new(kind, "foreign").await;
     scene.repository.release("web", &[config("web", "ours")]);
     let mut agent = scene.start().await;
     agent.phase("web", 1, Phase::Healthy).await;
@@ -394,9 +385,8 @@ async fn fields_that_are_not_ours_may_change() {
     assert_eq!(found["metadata"]["annotations"]["someone/else"], "was here");
 }
 
-#[tokio::test]
-async fn replicas_come_from_operations_and_a_pause_holds_everything() {
-    let scene = Scene::new("scale").await;
+pub(crate) async fn replicas_come_from_operations_and_a_pause_holds_everything(kind: Kind) {
+    let scene = Scene::new(kind, "scale").await;
     scene
         .repository
         .release("web", &[deployment("web", "good:1")]);
@@ -449,9 +439,8 @@ async fn replicas_come_from_operations_and_a_pause_holds_everything() {
     assert_eq!(replicas().await, 2);
 }
 
-#[tokio::test]
-async fn a_retired_service_leaves_nothing_and_says_so() {
-    let scene = Scene::new("retire").await;
+pub(crate) async fn a_retired_service_leaves_nothing_and_says_so(kind: Kind) {
+    let scene = Scene::new(kind, "retire").await;
     scene
         .repository
         .release("web", &[deployment("web", "good"), service("web")]);
@@ -469,9 +458,10 @@ async fn a_retired_service_leaves_nothing_and_says_so() {
     assert!(scene.get("v1", "ConfigMap", "stays").await.is_some());
 }
 
-#[tokio::test]
-async fn a_service_removed_while_nobody_watched_is_retired_at_the_next_start() {
-    let scene = Scene::new("late").await;
+pub(crate) async fn a_service_removed_while_nobody_watched_is_retired_at_the_next_start(
+    kind: Kind,
+) {
+    let scene = Scene::new(kind, "late").await;
     scene.repository.release("web", &[config("web", "1")]);
     scene.repository.release("stays", &[config("stays", "1")]);
     let mut agent = scene.start().await;
@@ -483,9 +473,8 @@ async fn a_service_removed_while_nobody_watched_is_retired_at_the_next_start() {
     assert_eq!(scene.get("v1", "ConfigMap", "web").await, None);
 }
 
-#[tokio::test]
-async fn all_services_vanishing_at_once_removes_none() {
-    let scene = Scene::new("vanish").await;
+pub(crate) async fn all_services_vanishing_at_once_removes_none(kind: Kind) {
+    let scene = Scene::new(kind, "vanish").await;
     for name in ["one", "two", "three"] {
         scene.repository.release(name, &[config(name, "1")]);
     }
@@ -516,9 +505,8 @@ async fn all_services_vanishing_at_once_removes_none() {
     assert_eq!(scene.wire.writes(), Vec::<String>::new());
 }
 
-#[tokio::test]
-async fn a_panic_in_one_service_does_not_touch_another() {
-    let mut scene = Scene::new("panic").await;
+pub(crate) async fn a_panic_in_one_service_does_not_touch_another(kind: Kind) {
+    let mut scene = Scene::new(kind, "panic").await;
     scene.repository.cursed = Some(ServiceName::new("cursed").unwrap());
     scene.repository.release("cursed", &[config("cursed", "1")]);
     scene.repository.release("web", &[config("web", "1")]);

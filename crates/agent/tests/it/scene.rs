@@ -7,6 +7,7 @@ use std::time::Duration;
 use foreshore_agent::{Agent, Handle, Options};
 use foreshore_cluster::{Client, Cluster, Inventory, Reference};
 use foreshore_model::{EnvironmentName, Outcome, Phase, ServiceName, SiteName};
+use foreshore_testkit::cluster::Kind;
 use foreshore_testkit::wait;
 use serde_json::Value;
 use tokio::sync::broadcast;
@@ -39,19 +40,19 @@ pub(crate) struct Running {
 }
 
 impl Scene {
-    pub(crate) async fn new(name: &str) -> Self {
+    pub(crate) async fn new(kind: Kind, name: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let namespace = format!("agent-{name}-{}-{number}", std::process::id());
         let environment = EnvironmentName::new(format!("{name}-{number}")).unwrap();
-        let client: Client = Wire::default().client().await;
+        let client: Client = Wire::new(kind).client().await;
         nodes::pretend(client.clone(), &namespace);
         Self {
             repository: Repository::new(&environment, &namespace),
             environment,
             namespace,
             cluster: Cluster::new(client),
-            wire: Wire::default(),
+            wire: Wire::new(kind),
         }
     }
 

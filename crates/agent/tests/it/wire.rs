@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use foreshore_cluster::Client;
+use foreshore_testkit::cluster::Kind;
 use http::{Method, Request, Response, StatusCode};
 use kube::client::Body;
 use tokio::sync::Notify;
@@ -25,8 +26,9 @@ pub(crate) enum Fate {
 type Decide = Box<dyn FnMut(usize, &str) -> Fate + Send>;
 
 /// The record of requests, and the rule for the next.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Wire {
+    kind: Kind,
     shared: Arc<Shared>,
 }
 
@@ -38,6 +40,13 @@ struct Shared {
 }
 
 impl Wire {
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            shared: Arc::default(),
+        }
+    }
+
     /// Sets what becomes of requests from now on, by number and line.
     pub(crate) fn decide(&self, rule: impl FnMut(usize, &str) -> Fate + Send + 'static) {
         *self.shared.decide.lock().unwrap() = Some(Box::new(rule));
@@ -64,7 +73,7 @@ impl Wire {
 
     /// Returns a client whose requests go through this wire.
     pub(crate) async fn client(&self) -> Client {
-        let inner = foreshore_cluster::connect(&crate::cluster::kubeconfig(), None)
+        let inner = foreshore_cluster::connect(crate::cluster::kubeconfig(self.kind), None)
             .await
             .unwrap();
         let wire = self.clone();
