@@ -163,3 +163,6 @@ impl Source for MirrorSource {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests;
