@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     tools::ensure_packages()?;
     tools::oracle(&cache)?;
     let built = test_run::build(&["build", "--bins"])?;
-    let tests = test_run::build(&["test", "--no-run"])?.tests;
+    let tests = test_run::build(&["build", "--tests"])?.tests;
     let started = Instant::now();
     let first = arguments
         .seed
