@@ -13,17 +13,13 @@ use crate::terminal::Outcome;
 ///
 /// Names the artifact by its id, or takes the newest of a branch.
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("which").required(true).args(["artifact", "branch"])))]
 pub(crate) struct ReleaseArgs {
     /// Service to release
     service: ServiceName,
 
     /// Artifact to release
-    #[arg(
-        long,
-        value_name = "ID",
-        required_unless_present = "branch",
-        conflicts_with = "branch"
-    )]
+    #[arg(long, value_name = "ID")]
     artifact: Option<ArtifactId>,
 
     /// Take the newest artifact of this branch

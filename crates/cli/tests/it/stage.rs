@@ -79,7 +79,7 @@ impl Stage {
 
     /// Copies this repository, so that samples can be changed and committed.
     pub(crate) fn check_out(&self) -> Result<()> {
-        let source = environment::workspace();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let listed = Command::new("git")
             .args(["ls-files", "-z", "--cached"])
             .current_dir(&source)
