@@ -1,6 +1,7 @@
 //! `bench`: measures something and writes it to docs/benchmarks.md.
 
 mod report;
+mod spine;
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -17,6 +18,7 @@ use crate::{
     tools::{self, Cache},
 };
 use report::Report;
+use spine::Platform;
 
 /// Measure and write down: commit, kernel, every round
 #[derive(Debug, clap::Args)]
@@ -35,34 +37,73 @@ enum Benchmark {
     RealStart,
     /// Start of the embedded engine until it answers
     EngineStart,
+    /// Start of the whole platform until its URL answers
+    Up,
+    /// A changed setting until its pods are healthy in dev
+    PushToReady,
+    /// Memory of the whole platform at rest
+    Memory,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let cache = Cache::locate()?;
-    tools::ensure_packages()?;
-    tools::oracle(&cache)?;
-    let built = test_run::build(&["build", "--bins"])?;
-    let (title, ground) = match arguments.name {
+    let (title, unit, profile) = match arguments.name {
         Benchmark::RealStart => (
             "Start of the real control plane until pods are admitted",
-            "real",
+            "seconds",
+            "dev",
         ),
-        Benchmark::EngineStart => ("Start of the embedded engine until it answers", "engine"),
+        Benchmark::EngineStart => (
+            "Start of the embedded engine until it answers",
+            "seconds",
+            "dev",
+        ),
+        Benchmark::Up => ("`up` from nothing to its URL", "seconds", "release"),
+        Benchmark::PushToReady => (
+            "A changed setting to healthy pods in dev",
+            "seconds",
+            "release",
+        ),
+        Benchmark::Memory => ("Memory of the whole platform at rest", "MiB", "release"),
     };
-    let mut rounds = Vec::new();
-    for round in 1..=arguments.rounds {
-        let seconds = start_once(&cache, &built, ground)?;
-        terminal::note(&format!("round {round}: {seconds:.2} s"));
-        rounds.push(seconds);
-    }
+    let rounds = match arguments.name {
+        Benchmark::RealStart => starts("real", arguments.rounds)?,
+        Benchmark::EngineStart => starts("engine", arguments.rounds)?,
+        Benchmark::Up => {
+            let platform = Platform::prepare()?;
+            repeat(arguments.rounds, || platform.start_once())?
+        }
+        Benchmark::PushToReady => Platform::prepare()?.push_to_ready(arguments.rounds)?,
+        Benchmark::Memory => {
+            let platform = Platform::prepare()?;
+            repeat(arguments.rounds, || platform.memory_at_rest())?
+        }
+    };
     Report {
         title,
-        unit: "seconds",
-        profile: "dev",
+        unit,
+        profile,
         rounds: &rounds,
     }
     .write()?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn repeat(rounds: usize, mut measure: impl FnMut() -> Result<f64>) -> Result<Vec<f64>> {
+    let mut measured = Vec::new();
+    for round in 1..=rounds {
+        let value = measure()?;
+        terminal::note(&format!("round {round}: {value:.2}"));
+        measured.push(value);
+    }
+    Ok(measured)
+}
+
+fn starts(ground: &str, rounds: usize) -> Result<Vec<f64>> {
+    let cache = Cache::locate()?;
+    tools::ensure_packages()?;
+    tools::oracle(&cache)?;
+    let built = test_run::build(&["build", "--bins"])?;
+    repeat(rounds, || start_once(&cache, &built, ground))
 }
 
 /// Starts a cluster, waits for its line, stops it.
