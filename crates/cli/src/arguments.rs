@@ -28,6 +28,7 @@ pub(crate) struct Arguments {
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// Directory that holds the platform's state
     #[arg(long, global = true, env = "FORESHORE_DATA", value_name = "DIR")]

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::failure::{Failure, chain};
 
 /// Longer than the server's longest poll.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One server, one identity.

@@ -99,7 +99,7 @@ impl Terminal {
     }
 
     /// Whether a person can be asked.
-    pub(crate) fn is_interactive(&self) -> bool {
+    pub(crate) fn is_interactive() -> bool {
         io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 

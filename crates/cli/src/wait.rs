@@ -81,7 +81,7 @@ fn find<'a>(awaited: &Awaited, status: &'a Status) -> Option<&'a ServiceStatus> 
         .find(|row| row.service == awaited.service && row.environment == awaited.environment)
 }
 
-fn reports<'a>(row: &'a ServiceStatus, sequence: u64) -> impl Iterator<Item = &'a Report> {
+fn reports(row: &ServiceStatus, sequence: u64) -> impl Iterator<Item = &Report> {
     row.outcomes
         .iter()
         .filter(move |outcome| outcome.sequence == sequence)
@@ -236,7 +236,7 @@ pub(crate) fn path_segment(text: &str) -> String {
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
-                escaped.push(char::from(byte))
+                escaped.push(char::from(byte));
             }
             _ => write!(escaped, "%{byte:02X}").expect("writing to a string cannot fail"),
         }

@@ -1,7 +1,7 @@
 //! Assembles store, API, controllers, scheduler and simulated nodes into one
 //! in-process cluster for one machine.
 //!
-//! [`Engine::start`] for whoever hosts it beside other roles, [`serve`] for a
+//! [`Engine::start`] for whoever hosts it beside other roles, [`serve()`] for a
 //! process that is nothing else. The control loops alone run against any
 //! Kubernetes API.
 

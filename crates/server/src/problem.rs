@@ -61,7 +61,8 @@ impl Problem {
         let mut text = format!("{doing}: {error}");
         let mut source = error.source();
         while let Some(cause) = source {
-            text.push_str(&format!(": {cause}"));
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
             source = cause.source();
         }
         Self::new(ExitCode::Failed, "internal", text)

@@ -273,6 +273,6 @@ fn artifact_failure(error: &foreshore_artifact::PushError, service: &ServiceName
         foreshore_artifact::PushError::Client { cause, .. } => {
             client_failure(error, cause, service)
         }
-        _ => Failure::from_error(ExitCode::Failed, error),
+        foreshore_artifact::PushError::Image { .. } => Failure::from_error(ExitCode::Failed, error),
     }
 }

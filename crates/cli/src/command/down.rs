@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::terminal::Outcome;
 
 /// Pods get their grace period, then the platform closes its stores.
-const STOP_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_mins(1);
 
 /// Stop the platform that runs from the data directory
 ///

@@ -9,7 +9,7 @@ use foreshore_model::{EnvironmentName, ExitCode, ReleaseFile, ServiceName};
 use crate::client::Client;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::terminal::Outcome;
+use crate::terminal::{Outcome, Terminal};
 use crate::wait::{self, Awaited};
 
 /// Options of every command that asks for a release.
@@ -72,7 +72,7 @@ pub(crate) async fn send(
         hold: wish.hold,
         dry_run: true,
     };
-    if args.dry_run || (context.terminal.is_interactive() && !args.yes) {
+    if args.dry_run || (Terminal::is_interactive() && !args.yes) {
         let answer: ReleaseAnswer = client.post("/releases", &request).await?;
         let steps = match &answer {
             ReleaseAnswer::Steps { steps } => steps.join("\n"),

@@ -24,7 +24,7 @@ pub(crate) async fn run(args: ServerArgs, context: &Context) -> Result<Outcome, 
     let signals = tokio::spawn(stopped_by_signal(shutdown.clone()));
     let terminal = context.terminal.clone();
     let ended = roles::server(context.data()?, args.listen, shutdown, |line| {
-        terminal.say(line)
+        terminal.say(line);
     })
     .await;
     signals.abort();

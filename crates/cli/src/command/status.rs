@@ -107,21 +107,26 @@ pub(crate) fn text(status: &Status) -> String {
             status.services.iter().map(row),
         )
     };
-    for request in &status.requests {
-        text.push_str(&format!(
-            "request {}: {} to {} waits for approval, asked by {}\n",
+    let requests = status.requests.iter().map(|request| {
+        format!(
+            "request {}: {} to {} waits for approval, asked by {}",
             request.id, request.artifact_id, request.environment, request.requested_by.name
-        ));
-    }
-    for service in &status.services {
-        for cause in service.outcomes.iter().flat_map(|outcome| &outcome.causes) {
-            text.push_str(&format!(
-                "{} in {}: {}\n",
-                service.service,
-                service.environment,
+        )
+    });
+    let causes = status.services.iter().flat_map(|row| {
+        let causes = row.outcomes.iter().flat_map(|outcome| &outcome.causes);
+        causes.map(move |cause| {
+            format!(
+                "{} in {}: {}",
+                row.service,
+                row.environment,
                 wait::cause_text(cause)
-            ));
-        }
+            )
+        })
+    });
+    for line in requests.chain(causes) {
+        text.push_str(&line);
+        text.push('\n');
     }
     text
 }

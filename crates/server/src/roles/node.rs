@@ -137,6 +137,6 @@ pub(crate) async fn run(
     let mut settings = NetOptions::new(parts.client, parts.ground);
     settings.ingress = parts.ingress;
     let net = Net::new(settings);
-    let (_, served) = tokio::join!(node.run(shutdown.clone()), net.run(shutdown));
+    let ((), served) = tokio::join!(node.run(shutdown.clone()), net.run(shutdown));
     served.map_err(RoleError::Net)
 }
