@@ -11,7 +11,7 @@ use foreshore_release::{Decision, Wish, World, decide, select};
 use serde::Deserialize;
 
 use super::body::Body;
-use super::submit::{release_answer, submit};
+use super::submit::{answered_before, release_answer, submit};
 use crate::access::Caller;
 use crate::problem::Problem;
 use crate::state::State;
@@ -23,7 +23,14 @@ pub(crate) async fn post(
 ) -> Result<Json<ReleaseAnswer>, Problem> {
     caller.must(&Right::Release, "release")?;
     let world = state.writer.world();
-    let wish = wish(&state, &world, &caller, &request).await?;
+    let wish = match wish(&state, &world, &caller, &request).await {
+        Ok(wish) => wish,
+        Err(problem) if request.dry_run => return Err(problem),
+        Err(problem) => {
+            let before = answered_before(&state, &request.idempotency_key).await;
+            return Ok(Json(release_answer(before.ok_or(problem)?)?));
+        }
+    };
     if request.dry_run {
         return Ok(Json(preview(decide(&world, &wish, clock::now())?)));
     }

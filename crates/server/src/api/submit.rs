@@ -30,6 +30,22 @@ pub(crate) async fn submit(
     Ok(answer)
 }
 
+/// Returns what a request with this key was answered before, if it was carried out.
+///
+/// A repeated request may name what its first copy has used up: an approved
+/// request is closed, a rolled back release is no longer the newest.
+pub(crate) async fn answered_before(state: &State, key: &str) -> Option<Answer> {
+    let job = Job {
+        key: key.to_owned(),
+        decide: Box::new(|_, _| Ok(Decision::NotHeld)),
+    };
+    match state.writer.submit(job).await {
+        Ok(answer @ Answer::Committed { .. }) => Some(answer),
+        // The caller tells why it cannot go on; that is worth more than this.
+        Ok(_) | Err(_) => None,
+    }
+}
+
 /// Says a writer's answer about a release to the caller.
 pub(crate) fn release_answer(answer: Answer) -> Result<ReleaseAnswer, Problem> {
     match answer {
