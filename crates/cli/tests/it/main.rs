@@ -1,5 +1,6 @@
-//! What the program does, told from outside: the story on both grounds, and what bad input meets.
+//! What the program does, told from outside: the story on both grounds, what bad input meets, and what a kill changes: nothing.
 
 mod bad_input;
+mod kills;
 mod stage;
 mod story;

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use foreshore_testkit::cli::{Answer, Shell};
+use foreshore_testkit::cluster::install_crypto;
 use foreshore_testkit::{TempDir, environment, wait};
 use serde_json::Value;
 
 /// Long enough for a loaded machine; what a story takes is measured elsewhere.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A person's machine for the length of one test.
 #[derive(Debug)]
@@ -141,6 +142,7 @@ impl Stage {
 
 /// Asks the ingress for a host's page until it answers well.
 pub(crate) async fn page(ingress: &str, host: &str) -> Result<String> {
+    install_crypto();
     let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(5))
         .build()?;
@@ -168,4 +170,26 @@ pub(crate) fn text(value: &Value, pointer: &str) -> Result<String> {
 
 fn path(path: &Path) -> Result<&str> {
     path.to_str().context("a test's folder has a plain name")
+}
+
+/// What a platform left behind: processes and mounts that know its directory.
+pub(crate) fn leftovers(data: &Path) -> Vec<String> {
+    let data = data.to_string_lossy();
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mut found: Vec<String> = mounts
+        .lines()
+        .filter(|line| line.contains(&*data))
+        .map(|line| format!("mount {line}"))
+        .collect();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        // A process may end while it is looked at; then it is not left behind.
+        let Ok(command) = std::fs::read(entry.path().join("cmdline")) else {
+            continue;
+        };
+        let command = String::from_utf8_lossy(&command).replace('\0', " ");
+        if command.contains(&*data) {
+            found.push(format!("process {command}"));
+        }
+    }
+    found
 }

@@ -7,8 +7,8 @@ use foreshore_testkit::cli::Answer;
 use foreshore_testkit::wait;
 use serde_json::Value;
 
-use self::grounds::{Ground, leftovers};
-use crate::stage::{PATIENCE, Stage, json, page, text};
+use self::grounds::Ground;
+use crate::stage::{PATIENCE, Stage, json, leftovers, page, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_goes_from_source_to_production_and_back_on_the_engine() -> Result<()> {
@@ -30,7 +30,7 @@ async fn tell(mut ground: Ground) -> Result<()> {
     a_ci_token_can_do_nothing_else(&stage, &tokens).await?;
     production_takes_the_same_bytes_after_approval(&stage, &ingress).await?;
     a_broken_version_is_explained_and_rolled_back(&stage, &tokens, &ingress).await?;
-    the_config_repository_tells_who_what_and_why(&stage).await?;
+    the_config_repository_tells_who_what_and_why(&stage)?;
     down_leaves_nothing_and_up_continues(&mut stage, &mut ground).await
 }
 
@@ -286,7 +286,7 @@ async fn a_broken_version_is_explained_and_rolled_back(
     Ok(())
 }
 
-async fn the_config_repository_tells_who_what_and_why(stage: &Stage) -> Result<()> {
+fn the_config_repository_tells_who_what_and_why(stage: &Stage) -> Result<()> {
     let owner = std::fs::read_to_string(stage.data().join("credentials/owner.json"))?;
     let owner: Value = serde_json::from_str(&owner)?;
     let header = format!(

@@ -1,7 +1,6 @@
 //! The two grounds that the story is told on.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use foreshore_testkit::cluster::{Cluster, Kind, NodeOptions, Options, Runtime};
@@ -67,26 +66,4 @@ impl Ground {
             }
         }
     }
-}
-
-/// What a platform left behind: processes and mounts that know its directory.
-pub(super) fn leftovers(data: &Path) -> Vec<String> {
-    let data = data.to_string_lossy();
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let mut found: Vec<String> = mounts
-        .lines()
-        .filter(|line| line.contains(&*data))
-        .map(|line| format!("mount {line}"))
-        .collect();
-    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        // A process may end while it is looked at; then it is not left behind.
-        let Ok(command) = std::fs::read(entry.path().join("cmdline")) else {
-            continue;
-        };
-        let command = String::from_utf8_lossy(&command).replace('\0', " ");
-        if command.contains(&*data) {
-            found.push(format!("process {command}"));
-        }
-    }
-    found
 }
