@@ -13,6 +13,9 @@ use crate::{
     tools::{self, Cache},
 };
 
+/// Roles killed in each round of the test of kills, which has 20 otherwise.
+const KILLS: u32 = 200;
+
 /// Repeat the tests with new seeds until the time is up
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -45,6 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             ),
             ("FORESHORE_SEED".to_owned(), seed.to_string()),
             ("FORESHORE_SOAK".to_owned(), "1".to_owned()),
+            ("FORESHORE_KILLS".to_owned(), KILLS.to_string()),
         ];
         if let Ok(program) = built.program("foreshore") {
             environment.push(("FORESHORE_BIN".to_owned(), program.display().to_string()));
