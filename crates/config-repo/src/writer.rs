@@ -127,7 +127,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer of a repository on this disk that has its first commit (see [`crate::bootstrap`]).
+    /// Starts the writer of a repository on this disk that has its first commit (see [`crate::bootstrap()`]).
     pub async fn start(repository: Repository, outcomes: &Outcomes) -> Result<Self, WriteError> {
         let options = Options {
             outcomes: Some(outcomes.clone()),

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use foreshore_testkit::cli::Answer;
+use serde_json::Value;
 
 use crate::stage::{Stage, json};
 
@@ -226,6 +227,19 @@ async fn a_running_platform_names_the_nearest_and_refuses_twins() -> Result<()> 
         &["one of the platform's own names"],
     );
 
+    a_taken_port_is_named(&stage, &up).await?;
+    let down = stage.foreshore(&["down"]).await?;
+    ensure!(down.code == 0, "{}", down.transcript());
+    let twice = stage.foreshore(&["down"]).await?;
+    ensure!(
+        twice.code == 0 && twice.stderr.contains("no platform runs from"),
+        "{}",
+        twice.transcript()
+    );
+    Ok(())
+}
+
+async fn a_taken_port_is_named(stage: &Stage, up: &Value) -> Result<()> {
     let url = up["url"].as_str().unwrap_or_default();
     let port = url.rsplit(':').next().unwrap_or_default();
     let other = stage.folder.join("other");
@@ -240,15 +254,6 @@ async fn a_running_platform_names_the_nearest_and_refuses_twins() -> Result<()> 
             &format!("port {port} for the server is taken"),
             "0 takes any free one",
         ],
-    );
-
-    let down = stage.foreshore(&["down"]).await?;
-    ensure!(down.code == 0, "{}", down.transcript());
-    let twice = stage.foreshore(&["down"]).await?;
-    ensure!(
-        twice.code == 0 && twice.stderr.contains("no platform runs from"),
-        "{}",
-        twice.transcript()
     );
     Ok(())
 }
