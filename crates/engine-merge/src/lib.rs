@@ -2,8 +2,8 @@
 //! field ownership: pure functions over JSON values and the types of
 //! `engine-schema`. Requests, storage, defaulting and the clock are elsewhere.
 //!
-//! Server-side apply works as on the real server: [`apply`] merges a
-//! configuration and remembers who wants which field, [`update`] attributes what
+//! Server-side apply works as on the real server: [`apply()`] merges a
+//! configuration and remembers who wants which field, [`update()`] attributes what
 //! any other write changed, and both keep that in `metadata.managedFields`.
 
 mod apply;

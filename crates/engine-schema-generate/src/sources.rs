@@ -34,7 +34,7 @@ pub struct Request {
 }
 
 /// All questions; an administrator's answers to them are what
-/// [`Sources::documents`] expects.
+/// `Sources::documents` expects.
 pub fn requests() -> Vec<Request> {
     const DISCOVERY: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
     const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";

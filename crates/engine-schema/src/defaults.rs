@@ -14,7 +14,7 @@ use crate::types::{Shape, TypeRef};
 
 pub use self::core::{admit_node, admit_pod, complete_created_pod, complete_created_service};
 
-/// Defaults an object of a resource. It has been through [`crate::conform`]
+/// Defaults an object of a resource. It has been through [`crate::conform()`]
 /// and stays conformed; doing it twice changes nothing.
 pub fn apply_defaults(resource: &Resource, object: &mut Value) {
     default_value(Schema::builtin().type_of(resource), object);

@@ -1,6 +1,6 @@
 //! What state a Kubernetes object is in, and why.
 //!
-//! [`assess`] looks at one object and at the objects around it (its pods,
+//! [`assess()`] looks at one object and at the objects around it (its pods,
 //! replica sets, services), all given as values; [`aggregate`] folds the
 //! answers of one service into one. The crate reads no clock and does no IO.
 
