@@ -11,6 +11,7 @@ use crate::negotiate::Form;
 use crate::object::{self, text};
 use crate::request::{Query, ResourcePath};
 use crate::status::{Answer, Failure};
+use crate::strategy;
 use crate::user::UserInfo;
 use crate::write::create;
 
@@ -32,6 +33,13 @@ pub(crate) async fn create_missing(core: &Core) -> Answer<()> {
         .map_err(|error| Failure::internal(format!("the built-in roles are broken: {error}")))?;
     for object in roles {
         ensure(core, object).await?;
+    }
+    for (name, value, description) in strategy::SYSTEM_PRIORITIES {
+        let class = json!({
+            "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+            "metadata": {"name": name}, "value": value, "description": description,
+        });
+        ensure(core, class).await?;
     }
     ensure(core, kubernetes_service(core)).await
 }

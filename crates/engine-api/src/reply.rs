@@ -69,7 +69,7 @@ impl Reply {
     }
 
     pub(crate) fn warn(mut self, warnings: Vec<String>) -> Self {
-        self.warnings = warnings;
+        self.warnings.extend(warnings);
         self
     }
 }

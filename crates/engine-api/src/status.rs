@@ -349,6 +349,34 @@ impl Failure {
         )
     }
 
+    /// Try again later; `why` tells what stands in the way.
+    pub(crate) fn too_many_requests(
+        message: impl Into<String>,
+        retry_after_seconds: u32,
+        why: String,
+    ) -> Self {
+        let mut failure = Self::new(429, "TooManyRequests", message);
+        failure.details = Some(Box::new(Details {
+            retry_after_seconds,
+            ..Details::default()
+        }));
+        failure.because(Cause {
+            reason: "DisruptionBudget",
+            field: String::new(),
+            message: why,
+        })
+    }
+
+    pub(crate) fn timeout(message: impl Into<String>, retry_after_seconds: u32) -> Self {
+        let message = format!("Timeout: {}", message.into());
+        let mut failure = Self::new(504, "Timeout", message);
+        failure.details = Some(Box::new(Details {
+            retry_after_seconds,
+            ..Details::default()
+        }));
+        failure
+    }
+
     pub(crate) fn gateway(message: impl Into<String>) -> Self {
         Self::new(502, "BadGateway", message)
     }

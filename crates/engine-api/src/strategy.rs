@@ -1,10 +1,15 @@
 //! What is special about single kinds when they are written. Everything not
 //! mentioned here is the same for all.
 
+mod batch;
+mod checks;
 mod namespace;
 mod pod;
 mod pod_spec;
+mod policy;
+mod schedule;
 mod service;
+mod storage;
 mod workload;
 
 use serde_json::{Map, Value};
@@ -18,6 +23,8 @@ use crate::status::{Answer, Cause, Failure};
 
 pub(crate) use namespace::is_protected as is_protected_namespace;
 pub(crate) use pod::grace_of;
+pub(crate) use policy::SYSTEM_PRIORITIES;
+pub(crate) use workload::matches as selects;
 
 /// Kinds whose `generation` rises with their wishes.
 const GENERATION: &[&str] = &[
@@ -32,6 +39,8 @@ const GENERATION: &[&str] = &[
     "networkpolicies.networking.k8s.io",
     "poddisruptionbudgets.policy",
     "endpointslices.discovery.k8s.io",
+    "priorityclasses.scheduling.k8s.io",
+    "customresourcedefinitions.apiextensions.k8s.io",
     "pods",
 ];
 
@@ -48,7 +57,30 @@ const CREATE_ON_UPDATE: &[&str] = &[
 ];
 
 /// Kinds that cannot be replaced without naming the version to be replaced.
-const CONDITIONAL_UPDATE: &[&str] = &["leases.coordination.k8s.io"];
+const CONDITIONAL_UPDATE: &[&str] = &[
+    "leases.coordination.k8s.io",
+    "poddisruptionbudgets.policy",
+    "customresourcedefinitions.apiextensions.k8s.io",
+];
+
+/// Kinds that are kept and change nothing here, with what their writers are told.
+const WITHOUT_EFFECT: &[(&str, &str)] = &[
+    (
+        "networkpolicies.networking.k8s.io",
+        "NetworkPolicy is stored but has no effect in the embedded engine: no traffic is filtered",
+    ),
+    (
+        "priorityclasses.scheduling.k8s.io",
+        "PriorityClass is stored but has no effect in the embedded engine: no pod is preempted",
+    ),
+];
+
+/// What to tell the writer of a kind that is only kept.
+pub(crate) fn no_effect(entry: &Entry) -> Option<&'static str> {
+    let rows = entry.rows.as_str();
+    let found = WITHOUT_EFFECT.iter().find(|(known, _)| *known == rows);
+    found.map(|(_, warning)| *warning)
+}
 
 /// Kinds whose DELETE answers with the object instead of a Status.
 const RETURNS_DELETED: &[&str] = &[
@@ -90,6 +122,19 @@ pub(crate) fn prepare_create(core: &Core, call: &Call, value: &mut Value) -> Ans
             Ok(())
         }
         "services" => service::prepare_create(core, entry, value),
+        "jobs.batch" => {
+            batch::prepare_job(value);
+            Ok(())
+        }
+        "daemonsets.apps" => {
+            workload::prepare_daemon_set(value);
+            Ok(())
+        }
+        "persistentvolumes" => {
+            storage::prepare_volume(value, call.now);
+            Ok(())
+        }
+        "persistentvolumeclaims" => storage::prepare_claim(core, value),
         _ => Ok(()),
     }
 }
@@ -114,6 +159,7 @@ pub(crate) fn prepare_update(
                 "namespaces" => namespace::prepare_update(value, old),
                 "services" => service::prepare_update(core, entry, value, old)?,
                 "pods" => pod::prepare_update(value, old),
+                "daemonsets.apps" => workload::prepare_daemon_set_update(value, old),
                 _ => {}
             }
         }
@@ -187,7 +233,16 @@ pub(crate) fn validate_create(entry: &Entry, value: &Value) -> Vec<Cause> {
 fn validate_kind(entry: &Entry, value: &Value) -> Vec<Cause> {
     match entry.rows.as_str() {
         "pods" => pod_spec::validate(&value["spec"], "spec", pod_spec::Use::Pod),
-        "deployments.apps" | "replicasets.apps" => workload::validate(value),
+        "deployments.apps" | "replicasets.apps" | "statefulsets.apps" | "daemonsets.apps" => {
+            workload::validate(&entry.resource.plural, value)
+        }
+        "jobs.batch" => batch::validate_job(value),
+        "cronjobs.batch" => batch::validate_cron_job(value),
+        "poddisruptionbudgets.policy" => policy::validate_budget(value),
+        "horizontalpodautoscalers.autoscaling" => policy::validate_autoscaler(value),
+        "priorityclasses.scheduling.k8s.io" => policy::validate_priority(value),
+        "persistentvolumes" => storage::validate_volume(value),
+        "persistentvolumeclaims" => storage::validate_claim(value),
         "services" => service::validate(value),
         "configmaps" | "secrets" => validate_keys(value),
         _ => vec![],
@@ -215,7 +270,15 @@ pub(crate) fn validate_update(call: &Call, value: &Value, old: &Value) -> Vec<Ca
     causes.extend(validate_kind(entry, value));
     causes.extend(match entry.rows.as_str() {
         "pods" if call.path.subresource != "binding" => pod::validate_update(value, old),
-        "deployments.apps" | "replicasets.apps" => workload::validate_update(value, old),
+        "deployments.apps" | "replicasets.apps" | "statefulsets.apps" | "daemonsets.apps" => {
+            workload::validate_update(&entry.resource.plural, value, old)
+        }
+        "controllerrevisions.apps" => workload::validate_revision_update(value, old),
+        "jobs.batch" => batch::validate_job_update(value, old),
+        "priorityclasses.scheduling.k8s.io" => policy::validate_priority_update(value, old),
+        "persistentvolumes" => storage::validate_volume_update(value, old),
+        "persistentvolumeclaims" => storage::validate_claim_update(value, old),
+        "storageclasses.storage.k8s.io" => storage::validate_class_update(value, old),
         "services" => service::validate_update(value, old),
         "configmaps" | "secrets" => validate_immutable(value, old),
         "rolebindings.rbac.authorization.k8s.io"

@@ -11,6 +11,8 @@ pub(crate) const SERVED: &[(Name, &[&str])] = &[
     (("", "v1", "events"), &[]),
     (("", "v1", "namespaces"), &["finalize", "status"]),
     (("", "v1", "nodes"), &["status"]),
+    (("", "v1", "persistentvolumeclaims"), &["status"]),
+    (("", "v1", "persistentvolumes"), &["status"]),
     (
         ("", "v1", "pods"),
         &["binding", "eviction", "log", "status"],
@@ -18,8 +20,15 @@ pub(crate) const SERVED: &[(Name, &[&str])] = &[
     (("", "v1", "secrets"), &[]),
     (("", "v1", "serviceaccounts"), &["token"]),
     (("", "v1", "services"), &["status"]),
+    (
+        ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
+        &["status"],
+    ),
+    (("apps", "v1", "controllerrevisions"), &[]),
+    (("apps", "v1", "daemonsets"), &["status"]),
     (("apps", "v1", "deployments"), &["scale", "status"]),
     (("apps", "v1", "replicasets"), &["scale", "status"]),
+    (("apps", "v1", "statefulsets"), &["scale", "status"]),
     (("authentication.k8s.io", "v1", "selfsubjectreviews"), &[]),
     (("authentication.k8s.io", "v1", "tokenreviews"), &[]),
     (
@@ -35,11 +44,23 @@ pub(crate) const SERVED: &[(Name, &[&str])] = &[
         &[],
     ),
     (("authorization.k8s.io", "v1", "subjectaccessreviews"), &[]),
+    (
+        ("autoscaling", "v1", "horizontalpodautoscalers"),
+        &["status"],
+    ),
+    (
+        ("autoscaling", "v2", "horizontalpodautoscalers"),
+        &["status"],
+    ),
+    (("batch", "v1", "cronjobs"), &["status"]),
+    (("batch", "v1", "jobs"), &["status"]),
     (("coordination.k8s.io", "v1", "leases"), &[]),
     (("discovery.k8s.io", "v1", "endpointslices"), &[]),
     (("events.k8s.io", "v1", "events"), &[]),
     (("networking.k8s.io", "v1", "ingressclasses"), &[]),
     (("networking.k8s.io", "v1", "ingresses"), &["status"]),
+    (("networking.k8s.io", "v1", "networkpolicies"), &[]),
+    (("policy", "v1", "poddisruptionbudgets"), &["status"]),
     (
         ("rbac.authorization.k8s.io", "v1", "clusterrolebindings"),
         &[],
@@ -47,28 +68,16 @@ pub(crate) const SERVED: &[(Name, &[&str])] = &[
     (("rbac.authorization.k8s.io", "v1", "clusterroles"), &[]),
     (("rbac.authorization.k8s.io", "v1", "rolebindings"), &[]),
     (("rbac.authorization.k8s.io", "v1", "roles"), &[]),
+    (("scheduling.k8s.io", "v1", "priorityclasses"), &[]),
+    (("storage.k8s.io", "v1", "storageclasses"), &[]),
 ];
 
 /// Resources whose data is complete but which nothing serves yet.
 pub(crate) const RESERVED: &[Name] = &[
     ("", "v1", "bindings"),
     ("", "v1", "limitranges"),
-    ("", "v1", "persistentvolumeclaims"),
-    ("", "v1", "persistentvolumes"),
     ("", "v1", "replicationcontrollers"),
     ("", "v1", "resourcequotas"),
-    ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
-    ("apps", "v1", "controllerrevisions"),
-    ("apps", "v1", "daemonsets"),
-    ("apps", "v1", "statefulsets"),
-    ("autoscaling", "v1", "horizontalpodautoscalers"),
-    ("autoscaling", "v2", "horizontalpodautoscalers"),
-    ("batch", "v1", "cronjobs"),
-    ("batch", "v1", "jobs"),
-    ("networking.k8s.io", "v1", "networkpolicies"),
-    ("policy", "v1", "poddisruptionbudgets"),
-    ("scheduling.k8s.io", "v1", "priorityclasses"),
-    ("storage.k8s.io", "v1", "storageclasses"),
 ];
 
 /// The served subresources of a resource; `None` if the resource is not served.

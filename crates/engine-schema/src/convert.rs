@@ -5,6 +5,10 @@ use serde_json::{Map, Value, json};
 
 use crate::resource::Resource;
 
+mod autoscaler;
+
+pub(crate) use autoscaler::to_v2 as autoscaler_to_v2;
+
 /// Field of `v1` events and of `events.k8s.io/v1` events that mean the same.
 const EVENT_FIELDS: &[(&str, &str)] = &[
     ("count", "deprecatedCount"),
@@ -22,6 +26,8 @@ impl Resource {
     pub fn storage(&self) -> (&str, &str, &str) {
         if self.group == "events.k8s.io" {
             ("", "v1", "events")
+        } else if self.group == "autoscaling" && self.version == "v1" {
+            ("autoscaling", "v2", &self.plural)
         } else {
             (&self.group, &self.version, &self.plural)
         }
@@ -36,6 +42,13 @@ pub fn convert(object: &mut Value, from: &Resource, to: &Resource) {
         .filter(|_| from.kind == "Event" && from.group != to.group)
     {
         convert_event(fields, to.group.is_empty());
+    }
+    if from.kind == "HorizontalPodAutoscaler" && from.version != to.version {
+        if to.version == "v2" {
+            autoscaler::to_v2(object);
+        } else {
+            autoscaler::to_v1(object);
+        }
     }
     object["apiVersion"] = json!(to.api_version());
     object["kind"] = json!(to.kind);

@@ -1,6 +1,7 @@
 //! What the real server fills in where an object says nothing: the defaults the
 //! schema names, and those its code sets, struct by struct at any depth.
 
+mod autoscaling;
 mod core;
 mod image;
 mod network;
@@ -59,6 +60,7 @@ fn set_defaults(name: &str, fields: &mut Fields) {
     match package {
         "core.v1" => core::set_defaults(short, fields),
         "apps.v1" | "batch.v1" => workloads::set_defaults(short, fields),
+        "autoscaling.v1" | "autoscaling.v2" => autoscaling::set_defaults(package, short, fields),
         "networking.v1" | "discovery.v1" | "rbac.v1" | "scheduling.v1" | "storage.v1" => {
             network::set_defaults(short, fields);
         }

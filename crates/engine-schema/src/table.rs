@@ -1,11 +1,13 @@
 //! The rows of Tables: what `kubectl get` shows of an object, wide columns
 //! included (the client leaves out what has a priority).
 
+mod autoscaling;
 mod core;
 mod duration;
 mod network;
 mod pod;
 mod selector;
+mod storage;
 mod workloads;
 
 use jiff::Timestamp;
@@ -28,6 +30,8 @@ pub fn row(resource: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
         ("", plural) => core::cells(plural, shown),
         ("events.k8s.io", "events") => core::converted_event(shown),
         ("apps" | "batch" | "policy", plural) => workloads::cells(plural, shown),
+        ("storage.k8s.io" | "scheduling.k8s.io", plural) => storage::cells(plural, shown),
+        ("autoscaling", _) => Some(autoscaling::cells(&resource.version, shown)),
         (_, plural) => network::cells(plural, shown),
     };
     cells.unwrap_or_else(|| generic(resource, shown))

@@ -7,6 +7,7 @@ use crate::call::Call;
 use crate::core::{Core, generated_name};
 use crate::object;
 use crate::status::{Answer, Cause, Failure};
+use crate::strategy::policy;
 
 /// Seconds a mounted token is valid, as the real server asks for.
 const TOKEN_SECONDS: u32 = 3607;
@@ -14,6 +15,7 @@ const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 pub(super) fn prepare_create(core: &Core, call: &Call, value: &mut Value) -> Answer<()> {
     defaults::complete_created_pod(value);
+    policy::resolve_priority(core, &call.entry, value)?;
     defaults::admit_pod(value);
     admit_service_account(core, call, value)
 }

@@ -7,11 +7,14 @@ use serde_json::Value;
 use crate::names;
 use crate::object::text;
 use crate::status::Cause;
+use crate::strategy::checks::unsupported;
 
 /// Where the spec stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Use {
     Pod,
+    /// In a template.
+    Template,
     /// In a template whose pods are kept running.
     KeptRunning,
 }
@@ -54,19 +57,6 @@ pub(super) fn validate(spec: &Value, path: &str, place: Use) -> Vec<Cause> {
         ));
     }
     causes
-}
-
-fn unsupported(field: String, value: &str, supported: &[&str]) -> Cause {
-    let supported: Vec<String> = supported.iter().map(|word| format!("{word:?}")).collect();
-    let message = format!(
-        "Unsupported value: {value:?}: supported values: {}",
-        supported.join(", ")
-    );
-    Cause {
-        reason: "FieldValueNotSupported",
-        field,
-        message,
-    }
 }
 
 fn volumes<'a>(spec: &'a Value, path: &str, causes: &mut Vec<Cause>) -> HashSet<&'a str> {

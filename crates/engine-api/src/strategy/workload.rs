@@ -1,64 +1,206 @@
-//! Deployments and `ReplicaSets`: selectors must fit their templates and stay.
+//! Deployments, `ReplicaSets`, `StatefulSets` and `DaemonSets`: selectors must fit
+//! their templates and stay.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::object;
 use crate::status::Cause;
+use crate::strategy::checks::{at, keep_fields, not_negative, unsupported};
 use crate::strategy::pod_spec::{self, Use};
 use crate::strategy::unchanged;
 
-pub(super) fn validate(value: &Value) -> Vec<Cause> {
+/// Where the real server keeps a `DaemonSet`'s count of templates.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+/// Fields of a `StatefulSet` that may change.
+const STATEFUL_SET_MUTABLE: &[&str] = &[
+    "minReadySeconds",
+    "ordinals",
+    "persistentVolumeClaimRetentionPolicy",
+    "replicas",
+    "revisionHistoryLimit",
+    "template",
+    "updateStrategy",
+];
+
+pub(super) fn validate(plural: &str, value: &Value) -> Vec<Cause> {
     let mut causes = vec![];
-    let replicas = value.pointer("/spec/replicas");
-    if let Some(replicas) = replicas.filter(|count| count.as_i64().is_some_and(|n| n < 0)) {
-        causes.push(Cause::invalid(
-            "spec.replicas",
-            replicas,
-            "must be greater than or equal to 0",
+    for field in ["replicas", "minReadySeconds", "revisionHistoryLimit"] {
+        not_negative(value, &format!("spec.{field}"), &mut causes);
+    }
+    let kind = plural.strip_suffix('s').unwrap_or(plural);
+    selector(value, kind, &mut causes);
+    let spec = at(value, "/spec/template/spec");
+    let path = "spec.template.spec";
+    causes.extend(pod_spec::validate(spec, path, Use::KeptRunning));
+    match kind {
+        "deployment" => deployment_strategy(value, &mut causes),
+        "statefulset" => stateful_set(value, &mut causes),
+        "daemonset" => daemon_set_strategy(value, &mut causes),
+        _ => {}
+    }
+    let deadline = at(spec, "/activeDeadlineSeconds");
+    if matches!(kind, "statefulset" | "daemonset") && !deadline.is_null() {
+        let name = object::text(value, "/kind");
+        let why = format!("activeDeadlineSeconds in {name} is not Supported");
+        causes.push(Cause::forbidden(
+            "spec.template.spec.activeDeadlineSeconds",
+            &why,
         ));
     }
-    let empty = Value::Null;
-    let labels = value
-        .pointer("/spec/template/metadata/labels")
-        .unwrap_or(&empty);
-    match value.pointer("/spec/selector") {
-        None => causes.push(Cause::required("spec.selector", "")),
-        Some(selector) if is_empty(selector) => causes.push(Cause::invalid(
+    causes
+}
+
+fn selector(value: &Value, kind: &str, causes: &mut Vec<Cause>) {
+    let labels = at(value, "/spec/template/metadata/labels");
+    match at(value, "/spec/selector") {
+        Value::Null => causes.push(Cause::required("spec.selector", "")),
+        selector if is_empty(selector) => causes.push(Cause::invalid(
             "spec.selector",
             selector,
-            "empty selector is invalid for deployment",
+            &format!("empty selector is invalid for {kind}"),
         )),
-        Some(selector) if !matches(selector, labels) => causes.push(Cause::invalid(
+        selector if !matches(selector, labels) => causes.push(Cause::invalid(
             "spec.template.metadata.labels",
             labels,
             "`selector` does not match template `labels`",
         )),
-        Some(_) => {}
+        _ => {}
     }
-    let spec = value.pointer("/spec/template/spec").unwrap_or(&empty);
-    causes.extend(pod_spec::validate(
-        spec,
-        "spec.template.spec",
-        Use::KeptRunning,
-    ));
-    let both_zero = ["maxSurge", "maxUnavailable"].into_iter().all(|field| {
-        let amount = value.pointer(&format!("/spec/strategy/rollingUpdate/{field}"));
-        amount.is_some_and(|amount| *amount == 0 || *amount == "0%")
-    });
-    if both_zero {
+}
+
+fn is_zero(amount: &Value) -> bool {
+    *amount == 0 || *amount == "0%"
+}
+
+fn deployment_strategy(value: &Value, causes: &mut Vec<Cause>) {
+    let amount = |field: &str| at(value, &format!("/spec/strategy/rollingUpdate/{field}"));
+    if is_zero(amount("maxSurge")) && is_zero(amount("maxUnavailable")) {
         causes.push(Cause::invalid(
             "spec.strategy.rollingUpdate.maxUnavailable",
             &0.into(),
             "may not be 0 when `maxSurge` is 0",
         ));
     }
-    causes
+    if object::text(value, "/spec/strategy/type") == "Recreate"
+        && !at(value, "/spec/strategy/rollingUpdate").is_null()
+    {
+        causes.push(Cause::forbidden(
+            "spec.strategy.rollingUpdate",
+            "may not be specified when strategy `type` is 'Recreate'",
+        ));
+    }
+    let (deadline, ready) = (
+        at(value, "/spec/progressDeadlineSeconds"),
+        at(value, "/spec/minReadySeconds").as_i64().unwrap_or(0),
+    );
+    not_negative(value, "spec.progressDeadlineSeconds", causes);
+    if deadline.as_i64().is_some_and(|deadline| deadline <= ready) {
+        causes.push(Cause::invalid(
+            "spec.progressDeadlineSeconds",
+            deadline,
+            "must be greater than minReadySeconds",
+        ));
+    }
 }
 
-pub(super) fn validate_update(value: &Value, old: &Value) -> Vec<Cause> {
-    unchanged(value, old, "spec.selector", "field is immutable")
+fn stateful_set(value: &Value, causes: &mut Vec<Cause>) {
+    not_negative(value, "spec.ordinals.start", causes);
+    not_negative(value, "spec.updateStrategy.rollingUpdate.partition", causes);
+    let strategy = object::text(value, "/spec/updateStrategy/type");
+    let rolling = at(value, "/spec/updateStrategy/rollingUpdate");
+    if strategy == "OnDelete" && !rolling.is_null() {
+        causes.push(Cause::invalid(
+            "spec.updateStrategy.rollingUpdate",
+            rolling,
+            "only allowed for updateStrategy 'RollingUpdate'",
+        ));
+    }
 }
 
-fn is_empty(selector: &Value) -> bool {
+fn daemon_set_strategy(value: &Value, causes: &mut Vec<Cause>) {
+    let kind = object::text(value, "/spec/updateStrategy/type");
+    if !matches!(kind, "RollingUpdate" | "OnDelete") {
+        let words = ["RollingUpdate", "OnDelete"];
+        causes.push(unsupported("spec.updateStrategy.type", kind, &words));
+        return;
+    }
+    let amount = |field: &str| {
+        at(
+            value,
+            &format!("/spec/updateStrategy/rollingUpdate/{field}"),
+        )
+    };
+    let (unavailable, surge) = (amount("maxUnavailable"), amount("maxSurge"));
+    if kind != "RollingUpdate" {
+        return;
+    }
+    if is_zero(unavailable) && (is_zero(surge) || surge.is_null()) {
+        causes.push(Cause::invalid(
+            "spec.updateStrategy.rollingUpdate.maxUnavailable",
+            unavailable,
+            "cannot be 0 when maxSurge is 0",
+        ));
+    }
+    if !is_zero(unavailable) && !is_zero(surge) && !surge.is_null() {
+        causes.push(Cause::invalid(
+            "spec.updateStrategy.rollingUpdate.maxSurge",
+            surge,
+            "may not be set when maxUnavailable is non-zero",
+        ));
+    }
+}
+
+pub(super) fn validate_update(plural: &str, value: &Value, old: &Value) -> Vec<Cause> {
+    if plural != "statefulsets" {
+        return unchanged(value, old, "spec.selector", "field is immutable");
+    }
+    let frozen = |value: &Value| {
+        let mut spec = at(value, "/spec").clone();
+        if let Some(spec) = spec.as_object_mut() {
+            spec.retain(|field, _| !STATEFUL_SET_MUTABLE.contains(&field.as_str()));
+        }
+        spec
+    };
+    if frozen(value) == frozen(old) {
+        return vec![];
+    }
+    vec![Cause::forbidden(
+        "spec",
+        "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', \
+         'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and \
+         'minReadySeconds' are forbidden",
+    )]
+}
+
+/// A new `DaemonSet` counts its templates from one.
+pub(super) fn prepare_daemon_set(value: &mut Value) {
+    set_template_generation(value, 1);
+}
+
+/// A changed one goes on counting.
+pub(super) fn prepare_daemon_set_update(value: &mut Value, old: &Value) {
+    let pointer = ["metadata", "annotations", TEMPLATE_GENERATION];
+    let before = old[pointer[0]][pointer[1]][pointer[2]].as_str();
+    let before: i64 = before.and_then(|text| text.parse().ok()).unwrap_or(1);
+    let changed = at(value, "/spec/template") != at(old, "/spec/template");
+    set_template_generation(value, before + i64::from(changed));
+}
+
+fn set_template_generation(value: &mut Value, generation: i64) {
+    let metadata = object::metadata_mut(value);
+    let annotations = metadata.entry("annotations").or_insert(json!({}));
+    if let Some(annotations) = annotations.as_object_mut() {
+        annotations.insert(TEMPLATE_GENERATION.into(), generation.to_string().into());
+    }
+}
+
+/// A revision's data never changes.
+pub(super) fn validate_revision_update(value: &Value, old: &Value) -> Vec<Cause> {
+    keep_fields(value, old, &["data"], "field is immutable")
+}
+
+pub(super) fn is_empty(selector: &Value) -> bool {
     let none = |field: &str| match selector.get(field) {
         Some(Value::Object(map)) => map.is_empty(),
         Some(Value::Array(list)) => list.is_empty(),
@@ -68,7 +210,7 @@ fn is_empty(selector: &Value) -> bool {
 }
 
 /// Whether labels meet a selector in its object form.
-fn matches(selector: &Value, labels: &Value) -> bool {
+pub(crate) fn matches(selector: &Value, labels: &Value) -> bool {
     let label = |key: &str| labels.get(key).and_then(Value::as_str);
     let exact = selector.get("matchLabels").and_then(Value::as_object);
     let all_exact = exact
@@ -78,12 +220,7 @@ fn matches(selector: &Value, labels: &Value) -> bool {
     let expressions = selector.get("matchExpressions").and_then(Value::as_array);
     all_exact
         && expressions.into_iter().flatten().all(|expression| {
-            let found = label(
-                expression
-                    .get("key")
-                    .and_then(Value::as_str)
-                    .unwrap_or_default(),
-            );
+            let found = label(object::text(expression, "/key"));
             let values = expression.get("values").and_then(Value::as_array);
             let listed = values
                 .into_iter()

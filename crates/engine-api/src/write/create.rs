@@ -32,6 +32,7 @@ pub(crate) async fn create_value(core: &Core, call: &Call, mut value: Value) -> 
 /// Creates an object whose managed fields are settled already, as apply does.
 pub(crate) async fn finish(core: &Core, call: &Call, value: Value) -> Answer<Reply> {
     let dry_run = call.dry_run()?;
+    let no_effect = strategy::no_effect(&call.entry).map(str::to_owned);
     let prefix = object::text(&value, "/metadata/generateName").to_owned();
     let generated = object::name(&value).is_empty() && !prefix.is_empty();
     let mut tries = 0;
@@ -44,7 +45,8 @@ pub(crate) async fn finish(core: &Core, call: &Call, value: Value) -> Answer<Rep
         match create_once(core, call, value, dry_run).await {
             Err(failure)
                 if generated && failure.reason == "AlreadyExists" && tries < NAME_TRIES => {}
-            answer => return answer,
+            Ok(reply) => return Ok(reply.warn(no_effect.into_iter().collect())),
+            Err(failure) => return Err(failure),
         }
     }
 }

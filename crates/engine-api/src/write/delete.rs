@@ -30,9 +30,9 @@ enum Propagation {
 pub(crate) struct DeleteOptions {
     pub(crate) grace_seconds: Option<i64>,
     propagation: Option<Propagation>,
-    uid: Option<String>,
-    version: Option<String>,
-    dry_run: bool,
+    pub(crate) uid: Option<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) dry_run: bool,
 }
 
 impl DeleteOptions {
@@ -101,7 +101,27 @@ impl DeleteOptions {
         })
     }
 
-    fn check(&self, call: &Call, name: &str, stored: &Object, value: &Value) -> Answer<()> {
+    /// Jobs leave their pods behind unless told otherwise, and say so.
+    fn settle_propagation(&mut self, call: &Call) -> Vec<String> {
+        if self.propagation.is_some() || !call.entry.is("batch", "jobs") {
+            return vec![];
+        }
+        self.propagation = Some(Propagation::Orphan);
+        vec![
+            "child pods are preserved by default when jobs are deleted; set \
+             propagationPolicy=Background to remove them or set propagationPolicy=Orphan to \
+             suppress this warning"
+                .to_owned(),
+        ]
+    }
+
+    pub(crate) fn check(
+        &self,
+        call: &Call,
+        name: &str,
+        stored: &Object,
+        value: &Value,
+    ) -> Answer<()> {
         let named = call.entry.named();
         let found = object::uid(value);
         if let Some(wanted) = self.uid.as_deref().filter(|wanted| *wanted != found) {
@@ -151,14 +171,16 @@ pub(crate) enum Outcome {
 
 /// Answers a DELETE of one object.
 pub(crate) async fn delete(core: &Core, call: &Call) -> Answer<Reply> {
-    let options = DeleteOptions::read(call)?;
+    let mut options = DeleteOptions::read(call)?;
+    let warnings = options.settle_propagation(call);
     let name = &call.path.name;
     let outcome = delete_one(core, call, name, &call.path.namespace, &options).await?;
-    Ok(Reply::ok(match outcome {
+    let reply = Reply::ok(match outcome {
         Outcome::Leaving(value) => Content::Object(value),
         Outcome::Gone(value) if strategy::returns_deleted(&call.entry) => Content::Object(value),
         Outcome::Gone(value) => Content::Other(success(&call.entry, name, object::uid(&value))),
-    }))
+    });
+    Ok(reply.warn(warnings))
 }
 
 /// Deletes one object of the call's kind.
@@ -310,7 +332,8 @@ fn settle_finalizers(value: &mut Value, propagation: Option<Propagation>) {
 
 /// Answers a DELETE of a collection.
 pub(crate) async fn delete_collection(core: &Core, call: &Call) -> Answer<Reply> {
-    let options = DeleteOptions::read(call)?;
+    let mut options = DeleteOptions::read(call)?;
+    let warnings = options.settle_propagation(call);
     let selection = Selection::of(call)?;
     let snapshot = core.store.snapshot();
     let namespace = match call.path.namespace.as_str() {
@@ -337,7 +360,8 @@ pub(crate) async fn delete_collection(core: &Core, call: &Call) -> Answer<Reply>
         revision,
         continues: None,
         remaining: None,
-    })))
+    }))
+    .warn(warnings))
 }
 
 #[cfg(test)]

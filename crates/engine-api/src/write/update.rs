@@ -83,6 +83,8 @@ pub(crate) async fn change(
     let entry = &call.entry;
     let dry_run = call.dry_run()?;
     call.field_validation()?;
+    let no_effect = strategy::no_effect(entry).map(str::to_owned);
+    let no_effect: Vec<String> = no_effect.into_iter().collect();
     let name = &call.path.name;
     let key = entry.key(&call.path.namespace, name);
     for _ in 0..TRIES {
@@ -95,14 +97,14 @@ pub(crate) async fn change(
         let changed = transform(&old)?;
         let conditional = changed.conditional;
         let value = match finish(core, call, &old, changed)? {
-            Finished::Same => return Ok(Reply::ok(Content::Stored(stored))),
+            Finished::Same => return Ok(Reply::ok(Content::Stored(stored)).warn(no_effect)),
             Finished::Changed(value) => value,
         };
         if dry_run {
-            return Ok(Reply::ok(Content::Object(value)));
+            return Ok(Reply::ok(Content::Object(value)).warn(no_effect));
         }
         match commit(core, call, &stored, &old, value).await {
-            Ok(stored) => return Ok(Reply::ok(Content::Stored(stored))),
+            Ok(stored) => return Ok(Reply::ok(Content::Stored(stored)).warn(no_effect)),
             Err(CommitError::Changed { .. }) if !conditional => {}
             Err(error) => return Err(commit_failure(call, name, &error)),
         }

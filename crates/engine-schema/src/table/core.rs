@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::selector::labels;
-use super::{Shown, or_none};
+use super::{Shown, or_none, storage};
 use crate::convert::convert_event;
 
 pub(super) fn cells(plural: &str, shown: Shown<'_>) -> Option<Vec<Value>> {
@@ -38,6 +38,8 @@ pub(super) fn cells(plural: &str, shown: Shown<'_>) -> Option<Vec<Value>> {
         "nodes" => node(shown),
         "events" => event(shown),
         "endpoints" => vec![shown.name(), json!(endpoints(shown)), shown.age()],
+        "persistentvolumes" => storage::volume(shown),
+        "persistentvolumeclaims" => storage::claim(shown),
         _ => return None,
     })
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::core::load_balancer;
+use super::selector::label_selector;
 use super::{Shown, or_none, with_more};
 
 pub(super) fn cells(plural: &str, shown: Shown<'_>) -> Option<Vec<Value>> {
@@ -40,6 +41,11 @@ pub(super) fn cells(plural: &str, shown: Shown<'_>) -> Option<Vec<Value>> {
             shown.age(),
         ],
         "rolebindings" | "clusterrolebindings" => binding(shown),
+        "networkpolicies" => {
+            let selector = label_selector(&shown.object["spec"]["podSelector"]);
+            let selector = selector.unwrap_or_else(|| "<error>".to_owned());
+            vec![shown.name(), json!(or_none(&selector)), shown.age()]
+        }
         _ => return None,
     })
 }
