@@ -1,11 +1,13 @@
 // Command control-plane is kube-apiserver, kube-controller-manager,
-// kube-scheduler, kubectl, etcd or client-check, by the name it is called.
+// kube-scheduler, kubelet, kubectl, etcd or client-check, by the name it is
+// called.
 //
 // Only the command that argv[0] names is constructed: building all of them
 // costs a second of start-up and registers clashing flags.
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,6 +26,7 @@ import (
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
 func main() {
@@ -34,6 +37,8 @@ func main() {
 		run(controllermanager.NewControllerManagerCommand())
 	case "kube-scheduler":
 		run(scheduler.NewSchedulerCommand())
+	case "kubelet":
+		run(kubelet.NewKubeletCommand(context.Background()))
 	case "kubectl":
 		runKubectl()
 	case "etcd":
@@ -41,7 +46,7 @@ func main() {
 	case "client-check":
 		os.Exit(clientCheck(os.Args[1:]))
 	default:
-		fmt.Fprintf(os.Stderr, "control-plane: called as %q; call it as kube-apiserver, kube-controller-manager, kube-scheduler, kubectl, etcd or client-check\n", name)
+		fmt.Fprintf(os.Stderr, "control-plane: called as %q; call it as kube-apiserver, kube-controller-manager, kube-scheduler, kubelet, kubectl, etcd or client-check\n", name)
 		os.Exit(2)
 	}
 }

@@ -92,6 +92,9 @@ fn run_one(program: &TestProgram, environment: &Environment, logs: &Path) -> Res
     if status.is_none() {
         terminal::line(&format!("{} did not end within {LIMIT:?}", program.name));
     }
+    for what in verdict::not_run(&text) {
+        terminal::line(&format!("NOT RUN {what}"));
+    }
     terminal::line(&format!("{}: {tally} ({elapsed:.1} s)", program.name));
     Ok(tally)
 }

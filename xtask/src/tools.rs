@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 pub(crate) use cargo_deny::cargo_deny;
-pub(crate) use packages::ensure as ensure_packages;
+pub(crate) use packages::{ensure as ensure_packages, ensure_for_kubelet};
 
 /// The folder outside the clone.
 #[derive(Debug, Clone)]

@@ -19,6 +19,10 @@ pub(crate) struct Arguments {
     /// Pretend to run pods on this many nodes
     #[arg(long, value_name = "N", default_value_t = 0)]
     simulated_nodes: u8,
+
+    /// Add a node that is the real kubelet with containerd; only on `real`, as root
+    #[arg(long)]
+    kubelet: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -32,6 +36,9 @@ enum Ground {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let cache = Cache::locate()?;
     tools::ensure_packages()?;
+    if arguments.kubelet {
+        tools::ensure_for_kubelet();
+    }
     let built = test_run::build(&["build", "--bins"])?;
     let ground = match arguments.ground {
         Ground::Engine => "engine",
@@ -44,6 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let error = Command::new(built.program("foreshore-test-cluster")?)
         .arg(ground)
         .args(["--simulated-nodes", &arguments.simulated_nodes.to_string()])
+        .args(arguments.kubelet.then_some("--kubelet"))
         .env("FORESHORE_CACHE", cache.path())
         .exec();
     Err(error).context("cannot start the cluster")

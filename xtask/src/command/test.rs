@@ -23,7 +23,10 @@ pub(crate) struct Arguments {}
 pub(crate) fn run(_: &Arguments) -> Result<ExitCode> {
     let cache = Cache::locate()?;
     let mut gates = Gates::default();
-    gates.gate("packages", tools::ensure_packages);
+    gates.gate("packages", || {
+        tools::ensure_for_kubelet();
+        tools::ensure_packages()
+    });
     gates.gate("format", check::format);
     gates.gate("lints", check::lints);
     gates.gate("oracle", || tools::oracle(&cache));

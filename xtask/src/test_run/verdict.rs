@@ -9,7 +9,21 @@ use crate::gates::Tally;
 /// all passed but exits badly has failed once more than it says.
 pub(super) fn judge(output: &str, success: bool) -> Tally {
     let said = output.lines().rev().find_map(summary);
-    settle(said, success)
+    let mut tally = settle(said, success);
+    tally.passed = tally.passed.saturating_sub(not_run(output).len() as u64);
+    tally
+}
+
+/// What the program says it did not run, though it counts it as passed.
+pub(super) fn not_run(output: &str) -> Vec<&str> {
+    output
+        .lines()
+        .filter_map(|line| {
+            // A name of a test that runs at the same time may be before it.
+            let (_, rest) = line.split_once("testkit: not run: ")?;
+            Some(rest)
+        })
+        .collect()
 }
 
 /// Judges a run that prints one summary per program.
@@ -86,6 +100,13 @@ mod tests {
     #[test]
     fn a_summary_that_a_test_printed_does_not_count() {
         check(&format!("{BAD}{GOOD}"), true, 3, 0);
+    }
+
+    #[test]
+    fn a_test_that_says_it_did_not_run_has_not_passed() {
+        let said = "test a ... testkit: not run: the story: no containerd\n";
+        check(&format!("{said}{GOOD}"), true, 2, 0);
+        assert_eq!(not_run(said), ["the story: no containerd"]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) struct Module {
     names: &'static [&'static str],
 }
 
-pub(super) const MODULES: [Module; 2] = [
+pub(super) const MODULES: [Module; 3] = [
     Module {
         folder: "oracle/control-plane",
         package: ".",
@@ -42,6 +42,7 @@ pub(super) const MODULES: [Module; 2] = [
             "kube-apiserver",
             "kube-controller-manager",
             "kube-scheduler",
+            "kubelet",
             "kubectl",
             "etcd",
             "client-check",
@@ -52,6 +53,12 @@ pub(super) const MODULES: [Module; 2] = [
         package: "helm.sh/helm/v3/cmd/helm",
         variables: &[("helm.sh/helm/v3/internal/version.version", "v3.21.4")],
         names: &["helm"],
+    },
+    Module {
+        folder: "oracle/pause",
+        package: ".",
+        variables: &[],
+        names: &["pause"],
     },
 ];
 

@@ -10,8 +10,9 @@ use anyhow::{Context as _, Result, bail};
 use super::variable;
 use crate::{shell, terminal};
 
-/// A program, and the Debian package that brings it.
+/// What a package is known by, and the Debian package that brings it.
 struct Program {
+    /// Name in `PATH`, or a whole path.
     name: &'static str,
     package: &'static str,
 }
@@ -32,16 +33,49 @@ const NEEDED: [Program; 3] = [
     },
 ];
 
+/// For the story on a real kubelet.
+const KUBELET: [Program; 4] = [
+    Program {
+        name: "containerd",
+        package: "containerd",
+    },
+    Program {
+        name: "runc",
+        package: "runc",
+    },
+    Program {
+        name: "/usr/lib/cni/bridge",
+        package: "containernetworking-plugins",
+    },
+    Program {
+        name: "ip",
+        package: "iproute2",
+    },
+];
+
 /// Finds what is needed, and installs what is missing when run by root.
 pub(crate) fn ensure() -> Result<()> {
-    let missing: Vec<&Program> = NEEDED
+    install(&NEEDED)
+}
+
+/// The same for what one story needs; without it that story is not run.
+pub(crate) fn ensure_for_kubelet() {
+    if let Err(error) = install(&KUBELET) {
+        terminal::note(&format!(
+            "the tests of a real kubelet will not be run: {error:#}"
+        ));
+    }
+}
+
+fn install(programs: &[Program]) -> Result<()> {
+    let packages: Vec<&str> = programs
         .iter()
         .filter(|program| find(program.name).is_none())
+        .map(|program| program.package)
         .collect();
-    if missing.is_empty() {
+    if packages.is_empty() {
         return Ok(());
     }
-    let packages: Vec<&str> = missing.iter().map(|program| program.package).collect();
     let line = format!(
         "apt-get install --yes --no-install-recommends {}",
         packages.join(" ")
@@ -64,11 +98,17 @@ pub(crate) fn ensure() -> Result<()> {
         packages.as_slice(),
     ]
     .concat())
-    .with_context(|| format!("cannot install {}", packages.join(", ")))
+    .with_context(|| {
+        format!(
+            "cannot install {}; the package mirror must be reachable, or run: {line}",
+            packages.join(", ")
+        )
+    })
 }
 
 fn find(program: &str) -> Option<PathBuf> {
-    let path = variable("PATH")?;
+    // Root's programs are not in everybody's `PATH`.
+    let path = format!("{}:/usr/sbin:/sbin", variable("PATH")?);
     std::env::split_paths(&path)
         .map(|folder| folder.join(program))
         .find(|path| path.is_file())

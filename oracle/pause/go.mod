@@ -1,0 +1,3 @@
+module foreshore.local/oracle/pause
+
+go 1.26.0
