@@ -4,9 +4,11 @@
 //! ground it stands on. Everything is stopped by process id when the
 //! [`Cluster`] is dropped, and by the kernel if the test is killed.
 
+mod cgroups;
 mod engine;
 mod forward;
 mod kubeconfig;
+mod kubelet;
 mod leftovers;
 mod nodes;
 mod pki;
@@ -23,6 +25,7 @@ use foreshore_sys::Ground;
 use kube::Client;
 
 pub use kubeconfig::{client, install_crypto};
+pub use kubelet::unmet as no_kubelet_because;
 pub use nodes::{NodeOptions, Runtime};
 
 use crate::{TempDir, process::Process};
@@ -74,8 +77,8 @@ pub struct Cluster {
 
 #[derive(Debug)]
 enum Backing {
-    Real(real::ControlPlane),
-    Engine(engine::Engine),
+    Real(Box<real::ControlPlane>),
+    Engine(Box<engine::Engine>),
     /// Somebody else's: the run that started the tests stops it.
     Shared,
 }
@@ -90,7 +93,7 @@ impl Cluster {
             kind: Kind::Real,
             kubeconfig: control_plane.kubeconfig.clone(),
             node_kubeconfig: control_plane.node_kubeconfig.clone(),
-            backing: Backing::Real(control_plane),
+            backing: Backing::Real(Box::new(control_plane)),
         };
         cluster.with_simulated(options.simulated_nodes).await
     }
@@ -104,7 +107,7 @@ impl Cluster {
             kind: Kind::Engine,
             kubeconfig: engine.kubeconfig.clone(),
             node_kubeconfig: engine.kubeconfig.clone(),
-            backing: Backing::Engine(engine),
+            backing: Backing::Engine(Box::new(engine)),
         };
         cluster.with_simulated(options.simulated_nodes).await
     }
@@ -122,6 +125,12 @@ impl Cluster {
 
     /// Adds a node to a cluster of one's own and waits until it is ready.
     pub async fn add_node(&mut self, options: NodeOptions) -> Result<()> {
+        if options.runtime == Runtime::Kubelet {
+            let Backing::Real(control_plane) = &mut self.backing else {
+                bail!("the real kubelet is a node of a real control plane of one's own only");
+            };
+            return control_plane.add_kubelet(&options.name).await;
+        }
         let (folder, ground) = match &self.backing {
             Backing::Real(control_plane) => (control_plane.folder(), control_plane.ground()),
             Backing::Engine(engine) => (engine.folder(), engine.ground()),
@@ -217,6 +226,15 @@ impl Cluster {
             Backing::Real(control_plane) => Some(control_plane.ground()),
             Backing::Engine(engine) => Some(engine.ground()),
             Backing::Shared => None,
+        }
+    }
+
+    /// Opens a port of the host's loopback on the ground's loopback too, so that
+    /// what runs there reaches, say, a registry of the test.
+    pub fn expose(&mut self, port: u16) -> Result<()> {
+        match &mut self.backing {
+            Backing::Real(control_plane) => control_plane.expose(port),
+            _ => bail!("only a real control plane of one's own can be shown a port"),
         }
     }
 

@@ -26,6 +26,16 @@ pub fn say(message: &str) {
     eprintln!("testkit: {message}");
 }
 
+/// Says that a test shows nothing here, and why.
+///
+/// A test program cannot take back that it was started, so the line goes past
+/// its captured output, and `cargo xtask test` counts the test as not run.
+pub fn not_run(test: &str, reason: &str) {
+    use std::io::Write as _;
+    // Without a standard error there is nobody to tell.
+    writeln!(std::io::stderr(), "testkit: not run: {test}: {reason}").ok();
+}
+
 /// The cache outside the clone: `$FORESHORE_CACHE` or `~/.cache/foreshore`.
 pub fn cache() -> Result<PathBuf> {
     if let Some(path) = value("FORESHORE_CACHE") {

@@ -8,7 +8,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use foreshore_testkit::{
-    cluster::{Cluster, Kind, Options},
+    cluster::{Cluster, Kind, NodeOptions, Options, Runtime},
     environment,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,6 +22,10 @@ struct Arguments {
     /// Pretend to run pods on this many nodes
     #[arg(long, value_name = "N", default_value_t = 0)]
     simulated_nodes: u8,
+
+    /// Add a node that is the real kubelet with containerd; only on `real`, as root
+    #[arg(long)]
+    kubelet: bool,
 
     /// Keep data in this folder instead of a temporary one
     #[arg(long, value_name = "DIR")]
@@ -67,7 +71,7 @@ async fn run(arguments: Arguments) -> Result<()> {
         ..Options::default()
     };
     let cluster = tokio::select! {
-        cluster = Cluster::start(kind, options) => cluster?,
+        cluster = start(kind, options, arguments.kubelet) => cluster?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
@@ -78,6 +82,16 @@ async fn run(arguments: Arguments) -> Result<()> {
         () = stdin_closes(), if arguments.until_stdin_closes => {}
     }
     Ok(())
+}
+
+async fn start(kind: Kind, options: Options, kubelet: bool) -> Result<Cluster> {
+    let mut cluster = Cluster::start(kind, options).await?;
+    if kubelet {
+        cluster
+            .add_node(NodeOptions::new("kubelet", Runtime::Kubelet))
+            .await?;
+    }
+    Ok(cluster)
 }
 
 /// Reads until there is nothing more. A read that fails is an end, too.

@@ -1,14 +1,33 @@
-//! A loopback port of the host that leads to an address inside a ground.
+//! A port on one side of a ground's border that leads to the other side.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result};
 use foreshore_sys::Ground;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// A connection that is not accepted in this time will not be.
 const DIAL: Duration = Duration::from_secs(10);
+
+/// Where connections that arrived are led.
+#[derive(Debug, Clone)]
+enum Target {
+    Inside(Ground, SocketAddr),
+    Outside(SocketAddr),
+}
+
+impl Target {
+    async fn connect(&self) -> io::Result<TcpStream> {
+        match self {
+            Self::Inside(ground, address) => ground.connect(*address, DIAL).await,
+            Self::Outside(address) => timeout(DIAL, TcpStream::connect(address)).await?,
+        }
+    }
+}
 
 /// A forwarded port; dropping it closes the port and every connection.
 #[derive(Debug)]
@@ -18,13 +37,24 @@ pub(super) struct Forward {
 }
 
 impl Forward {
-    /// Opens a free port on the host's loopback that leads to `target`.
-    ///
-    /// It has a thread of its own, so it works whichever runtime, or none, the
-    /// test uses.
+    /// Opens a free port on the host's loopback that leads to `target` inside.
     pub(super) fn open(ground: Ground, target: SocketAddr) -> Result<Self> {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0))
             .context("cannot open a port on loopback")?;
+        Self::start(listener, Target::Inside(ground, target))
+    }
+
+    /// Opens the same loopback address inside that `target` is on the host.
+    pub(super) fn expose(ground: &Ground, target: SocketAddr) -> Result<Self> {
+        let listener = ground
+            .tcp_listener(target)
+            .with_context(|| format!("cannot open `{target}` inside the ground"))?;
+        Self::start(listener, Target::Outside(target))
+    }
+
+    /// It has a thread of its own, so it works whichever runtime, or none, the
+    /// test uses.
+    fn start(listener: std::net::TcpListener, target: Target) -> Result<Self> {
         listener
             .set_nonblocking(true)
             .context("cannot use the forwarded port")?;
@@ -40,7 +70,7 @@ impl Forward {
         std::thread::Builder::new()
             .name("forward".to_owned())
             .spawn(move || {
-                runtime.block_on(shutdown.run_until_cancelled(serve(listener, ground, target)));
+                runtime.block_on(shutdown.run_until_cancelled(serve(listener, target)));
             })
             .context("cannot start the thread of the forwarded port")?;
         Ok(Self {
@@ -54,13 +84,13 @@ impl Forward {
     }
 }
 
-async fn serve(listener: std::net::TcpListener, ground: Ground, target: SocketAddr) {
+async fn serve(listener: std::net::TcpListener, target: Target) {
     let listener =
         TcpListener::from_std(listener).expect("a non-blocking listener and a running runtime");
     loop {
         match listener.accept().await {
             Ok((near, _)) => {
-                tokio::spawn(carry(near, ground.clone(), target));
+                tokio::spawn(carry(near, target.clone()));
             }
             // Out of descriptors, most likely: the next turn may have some.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -70,9 +100,9 @@ async fn serve(listener: std::net::TcpListener, ground: Ground, target: SocketAd
 
 /// Carries one connection. Either end failing ends both, as with a real wire;
 /// the ends see that themselves, so there is nobody else to tell.
-async fn carry(mut near: TcpStream, ground: Ground, target: SocketAddr) {
+async fn carry(mut near: TcpStream, target: Target) {
     near.set_nodelay(true).ok();
-    if let Ok(mut far) = ground.connect(target, DIAL).await {
+    if let Ok(mut far) = target.connect().await {
         far.set_nodelay(true).ok();
         tokio::io::copy_bidirectional(&mut near, &mut far)
             .await

@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result};
 use foreshore_sys::{self as sys, Ground, Identity, Signal};
 use serde::{Deserialize, Serialize};
 
+use super::cgroups;
 use crate::{environment, process::Process};
 
 /// A process, as the record spells it.
@@ -45,6 +46,9 @@ struct Content {
     children: Vec<Owned>,
     pin: PathBuf,
     folder: PathBuf,
+    /// Name of the cgroup of its node, if that is the real kubelet.
+    #[serde(default)]
+    cgroup: Option<String>,
 }
 
 /// The record of one cluster of this process, and the ground it names.
@@ -70,6 +74,7 @@ impl Record {
             children: Vec::new(),
             pin,
             folder: folder.to_owned(),
+            cgroup: None,
         };
         write(&path, &content)?;
         let ground = Ground::create(&content.pin)
@@ -93,11 +98,24 @@ impl Record {
             .collect();
         write(&self.path, &self.content)
     }
+
+    /// Makes a cgroup of the cluster's own, and returns its name.
+    pub(super) fn own_cgroup(&mut self) -> Result<String> {
+        let stem = self.path.file_stem().context("a record has a name")?;
+        let name = format!("foreshore-{}", stem.to_string_lossy());
+        // Written down first: whatever is made is removed.
+        self.content.cgroup = Some(name.clone());
+        write(&self.path, &self.content)?;
+        cgroups::create(&name)?;
+        Ok(name)
+    }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
+        let cgroup = self.content.cgroup.as_deref();
         let gone = evict(&self.content.pin)
+            .and_then(|()| cgroup.map_or(Ok(()), cgroups::remove))
             .and_then(|()| {
                 Ground::remove_pin(&self.content.pin).context("cannot remove the ground")
             })
@@ -170,6 +188,9 @@ fn clear(content: &Content) -> Result<()> {
         }
     }
     evict(&content.pin)?;
+    if let Some(cgroup) = &content.cgroup {
+        cgroups::remove(cgroup)?;
+    }
     Ground::remove_pin(&content.pin).context("cannot remove the ground of a killed run")?;
     let ours = content.folder.starts_with(std::env::temp_dir());
     if ours {
@@ -247,6 +268,7 @@ mod tests {
             children: vec![Owned::of(sleeper.id()).unwrap()],
             pin: folder.join("pin"),
             folder: left.path().to_owned(),
+            cgroup: None,
         };
         write(&folder.join("record.json"), &content).unwrap();
         collect_in(folder.path()).unwrap();
@@ -281,6 +303,7 @@ mod tests {
             children: Vec::new(),
             pin: folder.join("pin"),
             folder: folder.path().to_owned(),
+            cgroup: None,
         };
         write(&folder.join("record.json"), &content).unwrap();
         collect_in(folder.path()).unwrap();

@@ -1,8 +1,9 @@
-//! Nodes of a cluster: our node agent, talking to it like any kubelet.
+//! Nodes of a cluster: our node agent, talking to it like any kubelet, or the
+//! real kubelet.
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use foreshore_sys::Ground;
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, Client};
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// Longer than any node takes to register.
-const READY: Duration = Duration::from_mins(1);
+pub(super) const READY: Duration = Duration::from_mins(1);
 
 /// How a node runs its pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub enum Runtime {
     Sandbox,
     /// Not at all: pods only say that they run.
     Simulated,
+    /// As the real kubelet does, with containerd and runc.
+    Kubelet,
 }
 
 /// A node to add to a cluster.
@@ -66,6 +69,7 @@ pub(super) async fn start(
         Runtime::Process => "process",
         Runtime::Sandbox => "sandbox",
         Runtime::Simulated => "simulated",
+        Runtime::Kubelet => bail!("kubelet is not a runtime of our node agent"),
     };
     let mut spec = Spec::new(environment::foreshore()?, data.join("node.log"))
         .args(["node", "--runtime", runtime, "--name", &options.name])
@@ -94,7 +98,7 @@ pub(super) async fn start(
 }
 
 /// How many nodes whose names start with `stem` are ready.
-async fn ready(nodes: &Api<Node>, stem: &str) -> usize {
+pub(super) async fn ready(nodes: &Api<Node>, stem: &str) -> usize {
     let Ok(list) = nodes.list(&kube::api::ListParams::default()).await else {
         return 0;
     };

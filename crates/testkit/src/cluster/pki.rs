@@ -11,6 +11,7 @@ use rcgen::{
 use super::real::ADVERTISED;
 
 /// A certificate authority and the folder its files are written to.
+#[derive(Debug)]
 pub(super) struct Authority {
     folder: PathBuf,
     certificate: Certificate,

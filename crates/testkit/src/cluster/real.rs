@@ -7,16 +7,18 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use foreshore_sys::Ground;
-use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::Api;
 
 use super::{
     Components, Data, NODE_KUBECONFIG, Options,
     forward::Forward,
     kubeconfig::{self, Access, client},
+    kubelet::{self, Kubelet},
     leftovers::Record,
+    nodes,
     pki::{Authority, Pair},
 };
 use crate::{
@@ -36,15 +38,19 @@ const READY: Duration = Duration::from_mins(2);
 /// The running programs of one control plane, in the order they are stopped.
 #[derive(Debug)]
 pub(super) struct ControlPlane {
+    kubelet: Option<Kubelet>,
     programs: Vec<Process>,
     _forward: Forward,
     pub(super) kubeconfig: PathBuf,
     pub(super) node_kubeconfig: PathBuf,
+    exposed: Vec<Forward>,
     record: Record,
+    files: Files,
     data: Data,
 }
 
 /// Files that several programs need.
+#[derive(Debug)]
 struct Files {
     folder: PathBuf,
     logs: PathBuf,
@@ -75,11 +81,14 @@ impl ControlPlane {
         let inside = files.kubeconfig(NODE_KUBECONFIG, &inside_url(), "admin", &admin)?;
 
         let mut control_plane = Self {
+            kubelet: None,
             programs: vec![api, etcd],
             _forward: forward,
             kubeconfig: outside,
             node_kubeconfig: inside,
+            exposed: Vec::new(),
             record,
+            files,
             data,
         };
         control_plane.record.watch_over(&control_plane.programs)?;
@@ -87,12 +96,12 @@ impl ControlPlane {
         if options.components == Components::All {
             // Only now: they end if the API's own roles are not there yet.
             // First in the list, because first to stop.
+            let files = &control_plane.files;
+            let controllers = files.controller_manager(options, &ground)?;
+            let scheduler = files.scheduler(options, &ground)?;
             control_plane
                 .programs
-                .insert(0, files.controller_manager(options, &ground)?);
-            control_plane
-                .programs
-                .insert(0, files.scheduler(options, &ground)?);
+                .splice(0..0, [scheduler, controllers]);
             control_plane.record.watch_over(&control_plane.programs)?;
             control_plane.controllers_ready().await?;
         }
@@ -107,7 +116,54 @@ impl ControlPlane {
         self.data.path()
     }
 
+    /// Opens a loopback port of the host inside the ground too.
+    pub(super) fn expose(&mut self, port: u16) -> Result<()> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        self.exposed
+            .push(Forward::expose(self.record.ground(), address)?);
+        Ok(())
+    }
+
+    /// Starts the real kubelet as a node and waits until it is ready.
+    pub(super) async fn add_kubelet(&mut self, name: &str) -> Result<()> {
+        if self.kubelet.is_some() {
+            bail!("a cluster has one kubelet; its port and its pod network are taken");
+        }
+        if let Some(reason) = kubelet::unmet() {
+            bail!("no kubelet here: {reason}");
+        }
+        let folder = self.data.join("nodes").join(name);
+        fs::create_dir_all(&folder).context("cannot make the folder of the node")?;
+        let user = format!("system:node:{name}");
+        let pair =
+            self.files
+                .authority
+                .client(&format!("node-{name}"), &user, Some("system:nodes"))?;
+        let kubeconfig = self.files.kubeconfig(
+            &format!("node-{name}.kubeconfig"),
+            &inside_url(),
+            &user,
+            &pair,
+        )?;
+        let cgroup = self.record.own_cgroup()?;
+        let node = self.kubelet.insert(Kubelet::start(&kubelet::Parts {
+            name,
+            folder: &folder,
+            kubeconfig: &kubeconfig,
+            authority: &self.files.authority.pair().certificate,
+            cgroup: &cgroup,
+            ground: self.record.ground(),
+        })?);
+        let nodes: Api<Node> = Api::all(client(&self.kubeconfig).await?);
+        node.process()
+            .ready(READY, || async { nodes::ready(&nodes, name).await > 0 })
+            .await
+    }
+
     pub(super) fn must_run(&mut self) -> Result<()> {
+        if let Some(kubelet) = &mut self.kubelet {
+            kubelet.process().must_run()?;
+        }
         self.programs.iter_mut().try_for_each(Process::must_run)
     }
 
