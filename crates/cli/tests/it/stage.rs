@@ -1,7 +1,7 @@
 //! Where a story is played: a checkout with the samples, a data directory, a platform.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -18,6 +18,34 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) struct Stage {
     pub(crate) folder: TempDir,
     server: Option<String>,
+    /// Whether a platform was ever asked for: it is detached, and outlives a
+    /// test that fails before its `down`.
+    was_up: bool,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if !self.was_up {
+            return;
+        }
+        let down = environment::foreshore().and_then(|program| {
+            Ok(Command::new(program)
+                .args(["down", "--now"])
+                .env("FORESHORE_DATA", self.data())
+                .stdin(Stdio::null())
+                .output()?)
+        });
+        match down {
+            Ok(output) if output.status.success() => {}
+            Ok(output) => {
+                environment::say(&format!(
+                    "the platform of a test is not down: {}",
+                    String::from_utf8_lossy(&output.stderr)
+                ));
+            }
+            Err(error) => environment::say(&format!("cannot take the platform down: {error:#}")),
+        }
+    }
 }
 
 impl Stage {
@@ -25,6 +53,7 @@ impl Stage {
         Ok(Self {
             folder: TempDir::new(name)?,
             server: None,
+            was_up: false,
         })
     }
 
@@ -71,6 +100,7 @@ impl Stage {
 
     /// Starts a platform with free ports and returns what `up` answered.
     pub(crate) async fn up(&mut self, more: &[&str]) -> Result<Value> {
+        self.was_up = true;
         let usual = ["up", "--detach", "--no-samples", "-o", "json"];
         let answer = self.foreshore(&[&usual[..], more].concat()).await?;
         let value = json(&answer)?;

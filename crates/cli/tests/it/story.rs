@@ -1,10 +1,11 @@
-//! The story of the README, from a service's source to healthy pods in production, on both grounds.
+//! The story of the README, from a service's source to healthy pods in production, on every ground.
 
 mod grounds;
 
 use anyhow::{Context as _, Result, ensure};
 use foreshore_testkit::cli::Answer;
-use foreshore_testkit::wait;
+use foreshore_testkit::cluster::no_kubelet_because;
+use foreshore_testkit::{environment, wait};
 use serde_json::Value;
 
 use self::grounds::Ground;
@@ -18,6 +19,15 @@ async fn a_service_goes_from_source_to_production_and_back_on_the_engine() -> Re
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_goes_from_source_to_production_and_back_on_a_real_control_plane() -> Result<()> {
     tell(Ground::real().await?).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_goes_from_source_to_production_and_back_on_the_real_kubelet() -> Result<()> {
+    if let Some(reason) = no_kubelet_because() {
+        environment::not_run("the story on the real kubelet", &reason);
+        return Ok(());
+    }
+    tell(Ground::kubelet().await?).await
 }
 
 async fn tell(mut ground: Ground) -> Result<()> {
