@@ -12,6 +12,7 @@
 mod clients;
 mod contract;
 mod differences;
+mod helm;
 mod killed;
 mod world;
 
@@ -23,6 +24,11 @@ macro_rules! contracts {
             #[tokio::test]
             async fn client_go_survives_cut_connections() {
                 crate::clients::client_go_survives_cut_connections(Kind::Real).await;
+            }
+
+            #[tokio::test]
+            async fn a_chart_goes_from_installation_to_removal() {
+                crate::helm::a_chart_goes_from_installation_to_removal(Kind::Real).await;
             }
             $(
                 #[tokio::test]
@@ -40,6 +46,11 @@ macro_rules! contracts {
             async fn client_go_survives_cut_connections() {
                 let contract = crate::clients::client_go_survives_cut_connections(Kind::Engine);
                 crate::differences::hold("client_go_survives_cut_connections", contract).await;
+            }
+
+            #[tokio::test]
+            async fn a_chart_goes_from_installation_to_removal() {
+                crate::helm::a_chart_goes_from_installation_to_removal(Kind::Engine).await;
             }
             $(
                 #[tokio::test]
