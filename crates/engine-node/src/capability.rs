@@ -4,8 +4,10 @@ use std::io;
 use std::path::Path;
 use std::thread;
 
+use foreshore_sys::cgroup::Layout;
 use foreshore_sys::mount::{self, Namespaces};
 
+use crate::groups::Groups;
 use crate::options::RuntimeKind;
 
 /// What a machine allows, for people to read.
@@ -39,9 +41,32 @@ pub fn probe(root: &Path) -> RuntimeReport {
         sandbox,
         "process: possible; plain processes without a file system of their own".to_owned(),
         "simulated: possible; pods only seem to run".to_owned(),
-        "limits: CPU and memory limits of containers are not enforced".to_owned(),
+        limits(root),
     ];
     RuntimeReport { best, lines }
+}
+
+/// What the kernel lets us limit, found out by making a group.
+fn limits(root: &Path) -> String {
+    let layout = match Layout::of_this_machine() {
+        Ok(layout) => layout,
+        Err(error) => return format!("limits: not enforced: cannot read the mounts: {error}"),
+    };
+    let (tree, missing) = Groups::probe(&layout, &root.join("capability-probe"));
+    let there: Vec<String> = tree.iter().map(ToString::to_string).collect();
+    let how = layout.describe();
+    match (there.is_empty(), missing.is_empty()) {
+        (true, _) => format!(
+            "limits: not enforced, pods run without: {}",
+            missing.join("; ")
+        ),
+        (false, true) => format!("limits: enforced: {} ({how})", there.join(", ")),
+        (false, false) => format!(
+            "limits: enforced: {} ({how}); not enforced: {}",
+            there.join(", "),
+            missing.join("; ")
+        ),
+    }
 }
 
 fn hint(error: &io::Error) -> &'static str {

@@ -1,6 +1,8 @@
 //! One start of one container, seen from the node: started through a shim,
 //! found again after the node was away, signalled, waited for.
 
+mod execute;
+
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,8 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
 
 use crate::shim::{ContainerSpec, Exit, Files, FilesError, RunningState};
+
+pub(crate) use execute::{Ends, Executed, Streams, begin};
 
 /// How long a shim may take to start its container. Mounting takes
 /// milliseconds; a disk that takes longer than this is a disk that hangs.
@@ -240,70 +244,6 @@ impl RunningContainer {
         }
         Ok(())
     }
-
-    /// Runs a program beside the container; answers its exit code and the
-    /// beginning of its output.
-    pub(crate) async fn execute(
-        &self,
-        shim: &Path,
-        program: &[String],
-        limit: Duration,
-    ) -> Result<Executed, ContainerError> {
-        let mut command = Command::new(shim);
-        command
-            .arg("pod-shim")
-            .arg("exec")
-            .arg(self.folder())
-            .args(program)
-            .env_clear()
-            .current_dir("/");
-        foreshore_sys::detach(&mut command);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut command = tokio::process::Command::from(command);
-        command.kill_on_drop(true);
-        let mut child = command.spawn().map_err(|source| ContainerError::Shim {
-            shim: shim.to_path_buf(),
-            source,
-        })?;
-        let stdout = child.stdout.take().expect("it was asked for");
-        let stderr = child.stderr.take().expect("it was asked for");
-        let run = async {
-            let (out, err) = tokio::join!(beginning(stdout), beginning(stderr));
-            let status = child.wait().await?;
-            Ok::<_, io::Error>((status, out? + &err?))
-        };
-        match tokio::time::timeout(limit, run).await {
-            Ok(done) => {
-                let (status, output) = done.map_err(system("run a program in the container"))?;
-                Ok(Executed::Ended {
-                    code: status.code().unwrap_or(-1),
-                    output,
-                })
-            }
-            Err(_elapsed) => Ok(Executed::TimedOut),
-        }
-    }
-}
-
-/// How a program beside a container went.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Executed {
-    Ended { code: i32, output: String },
-    TimedOut,
-}
-
-/// Output kept of a program beside a container.
-const OUTPUT_BYTES_MAX: u64 = 4096;
-
-/// Reads all, keeps the beginning: the program must not block on a full pipe.
-async fn beginning(mut from: impl tokio::io::AsyncRead + Unpin) -> io::Result<String> {
-    let mut kept = Vec::new();
-    (&mut from)
-        .take(OUTPUT_BYTES_MAX)
-        .read_to_end(&mut kept)
-        .await?;
-    tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
-    Ok(String::from_utf8_lossy(&kept).into_owned())
 }
 
 #[cfg(test)]

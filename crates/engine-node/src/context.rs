@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use crate::addresses::{Addresses, node_address};
 use crate::events::{Events, Happening, Weight};
 use crate::folders::{PodFolder, PodRecord, known_pods};
+use crate::groups::Groups;
 use crate::options::Options;
 use crate::pod::environment::Facts;
 
@@ -22,7 +23,10 @@ pub(crate) struct Context {
     pub node_index: u8,
     pub addresses: Addresses,
     pub events: Events,
+    pub groups: Groups,
     pub pulls: Arc<Semaphore>,
+    /// Places for programs run by people.
+    pub sessions: Arc<Semaphore>,
 }
 
 impl Context {
@@ -32,6 +36,7 @@ impl Context {
         node_index: u8,
         addresses: Addresses,
         events: Events,
+        groups: Groups,
     ) -> Self {
         let pulls = Arc::new(Semaphore::new(PULLS_AT_ONCE));
         Self {
@@ -40,7 +45,9 @@ impl Context {
             node_index,
             addresses,
             events,
+            groups,
             pulls,
+            sessions: Arc::new(Semaphore::new(crate::kubelet::SESSIONS_MAX)),
         }
     }
 

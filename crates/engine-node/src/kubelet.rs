@@ -1,7 +1,10 @@
-//! The endpoints the API server asks a node by: logs, for now.
+//! The endpoints the API server asks a node by: logs, programs, usage.
 
+mod channels;
+mod exec;
 mod follow;
 mod logs;
+mod usage;
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,6 +29,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
+
+pub(crate) use exec::SESSIONS_MAX;
 
 /// Where every kubelet listens.
 pub(crate) const PORT: u16 = 10250;
@@ -121,7 +126,10 @@ async fn serve(stream: tokio::net::TcpStream, acceptor: TlsAcceptor, routes: Rou
     };
     let service = TowerToHyperService::new(routes);
     let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-    if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
+    if let Err(error) = server
+        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+        .await
+    {
         tracing::debug!(
             error = &*error,
             "connection to the kubelet's endpoints broke"
@@ -169,10 +177,18 @@ fn routes(context: Arc<Context>) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok"))
         .route("/pods", get(pods))
+        .route("/metrics/resource", get(usage::metrics))
+        .route("/stats/summary", get(usage::summary))
         .route(
             "/containerLogs/{namespace}/{pod}/{container}",
             get(logs::logs),
         )
+        .route(
+            "/exec/{namespace}/{pod}/{container}",
+            get(exec::exec).post(exec::exec),
+        )
+        .route("/attach/{*rest}", any(exec::unsupported))
+        .route("/portForward/{*rest}", any(exec::unsupported))
         .route("/{*path}", any(missing))
         .with_state(context)
 }
@@ -191,7 +207,8 @@ async fn pods(State(context): State<Arc<Context>>) -> Response {
 
 async fn missing(Path(path): Path<String>) -> Response {
     let what = path.split('/').next().unwrap_or_default();
-    let words =
-        format!("this node does not serve `{what}`; it serves containerLogs, pods and healthz\n");
+    let words = format!(
+        "this node does not serve `{what}`; it serves containerLogs, exec, metrics/resource, stats/summary, pods and healthz\n"
+    );
     (StatusCode::NOT_IMPLEMENTED, words).into_response()
 }

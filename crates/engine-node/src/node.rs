@@ -7,7 +7,9 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use foreshore_sys::cgroup::Layout;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -19,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::addresses::Addresses;
 use crate::context::Context;
 use crate::events::Events;
+use crate::groups::Groups;
 use crate::kubelet::{Kubelet, KubeletError};
 use crate::options::{Options, RuntimeKind};
 use crate::pod::fields;
@@ -26,6 +29,9 @@ use crate::shim::FilesError;
 use crate::worker::{Told, Worker, WorkerEnd};
 
 pub use leftovers::{LeftoverError, remove_everything, stop_everything};
+
+/// How long the lock of a node that has just ended may linger.
+const LOCK_LIMIT: Duration = Duration::from_secs(2);
 
 /// Why a node cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +92,9 @@ impl Node {
             }
             let addresses = Addresses::open(&options.root, index)?;
             let events = Events::new(options.client.clone(), name.clone(), salt);
-            let context = Arc::new(Context::new(options, name, index, addresses, events));
+            let groups = open_groups(&options);
+            let context = Context::new(options, name, index, addresses, events, groups);
+            let context = Arc::new(context);
             if context.options.runtime != RuntimeKind::Simulated {
                 kubelets.push(Kubelet::bind(Arc::clone(&context))?);
             }
@@ -123,6 +131,21 @@ impl Node {
     }
 }
 
+/// What cannot be limited is told once; pods that ask for it tell it again.
+fn open_groups(options: &Options) -> Groups {
+    let layout = match options.runtime {
+        RuntimeKind::Simulated => Layout::none(),
+        RuntimeKind::Sandbox | RuntimeKind::Process => options.control_groups.clone(),
+    };
+    let (groups, missing) = Groups::open(&layout, &options.root);
+    if options.runtime != RuntimeKind::Simulated {
+        for line in missing {
+            tracing::warn!(missing = line, "containers run without a limit");
+        }
+    }
+    groups
+}
+
 fn create_root(options: &Options) -> Result<(), NodeError> {
     let failed = |source| NodeError::Root {
         path: options.root.clone(),
@@ -144,10 +167,20 @@ fn claim(options: &Options) -> Result<std::fs::File, NodeError> {
         source,
     };
     let lock = std::fs::File::create(options.root.join("lock")).map_err(failed)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(std::fs::TryLockError::WouldBlock) => Err(NodeError::Taken(options.root.clone())),
-        Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
+    let deadline = std::time::Instant::now() + LOCK_LIMIT;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            // A child that was forked for another purpose holds a copy until
+            // it runs its program, also when the former owner is gone.
+            Err(std::fs::TryLockError::WouldBlock) if std::time::Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(NodeError::Taken(options.root.clone()));
+            }
+            Err(std::fs::TryLockError::Error(source)) => return Err(failed(source)),
+        }
     }
 }
 

@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use foreshore_image::{PullOptions, Store};
 use foreshore_sys::Ground;
+use foreshore_sys::cgroup::Layout;
+
+/// Enough for any honest pod, and far from what a machine can bear.
+const POD_PROCESSES_MAX: u64 = 4096;
 
 /// How containers are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +73,10 @@ pub struct Options {
     /// Third number of the node's addresses: `10.244.<index>.0/24`.
     pub node_index: u8,
     pub capacity: Capacity,
+    /// Where limits and usage of containers are kept by the kernel.
+    pub control_groups: Layout,
+    /// Processes one pod may have, all its containers together.
+    pub pod_processes_max: u64,
     /// Labels of the node beside those every node has.
     pub labels: BTreeMap<String, String>,
     /// The binary that has `pod-shim` as a mode.
@@ -103,6 +111,9 @@ impl Options {
             root,
             node_index: 0,
             capacity: Capacity::of_this_machine(),
+            // A machine whose mounts cannot be read gives no limits, which the node tells.
+            control_groups: Layout::of_this_machine().unwrap_or_default(),
+            pod_processes_max: POD_PROCESSES_MAX,
             labels: BTreeMap::new(),
             shim,
             images,

@@ -31,7 +31,8 @@ pub(crate) use spec::{
 /// Runs the pod shim and ends the process with its exit code.
 ///
 /// `arguments` are those after `pod-shim`: either the folder of a container,
-/// or `exec FOLDER PROGRAM [ARGUMENT…]` to run a program beside it. Call it
+/// or `exec FOLDER PROGRAM [ARGUMENT…]` to run a program beside it, `exec-stdin`
+/// if it is to read our standard input, `exec-tty` if that is a terminal. Call it
 /// before anything starts a thread.
 #[expect(
     clippy::exit,
@@ -40,15 +41,18 @@ pub(crate) use spec::{
 pub fn pod_shim_main(arguments: &[OsString]) -> ! {
     let code = match arguments {
         [folder] => run(Path::new(folder)),
-        [mode, folder, program @ ..] if mode == "exec" && !program.is_empty() => {
-            execute::run(Path::new(folder), program)
-        }
-        _ => {
-            complain("usage: pod-shim FOLDER | pod-shim exec FOLDER PROGRAM [ARGUMENT…]");
-            2
-        }
+        [mode, folder, program @ ..] if !program.is_empty() => match execute::Mode::of(mode) {
+            Some(mode) => execute::run(Path::new(folder), mode, program),
+            None => misused(),
+        },
+        _ => misused(),
     };
     std::process::exit(code.into())
+}
+
+fn misused() -> u8 {
+    complain("usage: pod-shim FOLDER | pod-shim exec[-stdin|-tty] FOLDER PROGRAM [ARGUMENT…]");
+    2
 }
 
 fn run(folder: &Path) -> u8 {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use foreshore_image::{
     Credentials, Image, Policy, PullError, PullOptions, Reference, ReferenceError, UnpackError,
 };
+use foreshore_sys::cgroup::Group;
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use tokio_util::sync::CancellationToken;
@@ -114,12 +115,14 @@ impl Start {
             }
             RuntimeKind::Sandbox | RuntimeKind::Simulated => root,
         };
+        let group = self.begin_group().await?;
         let spec = assemble::spec(
             &self,
             &image.configuration.config,
             &root,
             variables,
             &folder,
+            &group,
         )
         .map_err(|error| NotCreated::config(describe(&error)))?;
         self.tell("Created", "Container created".to_owned());
@@ -128,6 +131,28 @@ impl Start {
             self.tell("Started", "Container started".to_owned());
         }
         Ok(Created { outcome, image_id })
+    }
+
+    /// Makes the control groups of this start; those of earlier ones go.
+    async fn begin_group(&self) -> Result<Group, NotCreated> {
+        let (context, name) = (&self.context, &self.container.name);
+        if let Some(before) = self.attempt.checked_sub(1) {
+            let uid = crate::pod::fields::uid(&self.pod);
+            let group = context.groups.of_start(uid, name, before);
+            if group.exists()
+                && let Err(error) = context.groups.end(&group).await
+            {
+                tracing::warn!(
+                    error = describe(&error),
+                    "control group of a container stays"
+                );
+            }
+        }
+        let processes_max = context.options.pod_processes_max;
+        context
+            .groups
+            .begin(&self.pod, &self.container, self.attempt, processes_max)
+            .map_err(|error| NotCreated::create(describe(&error)))
     }
 
     fn image_id(&self, image: &Image) -> String {

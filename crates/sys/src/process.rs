@@ -176,6 +176,11 @@ pub fn children() -> io::Result<Vec<u32>> {
 /// Sends a signal to a child of this process, whose id cannot be reused
 /// before it was waited for; `false` if it is gone.
 pub fn signal_child(pid: u32, signal: Signal) -> io::Result<bool> {
+    signal_by_id(pid, signal)
+}
+
+/// Sends a signal to whoever has the id now; `false` if nobody has.
+pub(crate) fn signal_by_id(pid: u32, signal: Signal) -> io::Result<bool> {
     let Some(pid) = as_pid(pid) else {
         return Ok(false);
     };

@@ -35,6 +35,8 @@ fn script(words: &str) -> ContainerSpec {
         user: None,
         capabilities: None,
         no_new_privileges: false,
+        groups: Vec::new(),
+        memory_events: None,
         log: LogLimits::default(),
     }
 }

@@ -8,10 +8,11 @@ use std::time::Duration;
 use crate::container::{self, Outcome, RunningContainer};
 use crate::context::{Context, describe};
 use crate::folders::{PodFolder, known_pods};
+use crate::groups::Groups;
 use crate::options::RuntimeKind;
 
 /// How long a killed container may take to end.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Why something of a node is left behind.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,7 @@ pub async fn remove_everything(root: &Path) -> Result<(), LeftoverError> {
     for pod in known_pods(root) {
         remove(&pod).await?;
     }
+    Groups::of_earlier_run(root).end_all().await;
     match std::fs::remove_dir_all(root) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(LeftoverError::Folder {
             path: root.to_path_buf(),
@@ -60,7 +62,9 @@ pub async fn stop_everything(root: &Path) -> Result<(), LeftoverError> {
         };
         end_containers(pod, Duration::from_secs(grace)).await
     });
-    futures::future::join_all(stops).await.into_iter().collect()
+    let stopped = futures::future::join_all(stops).await;
+    Groups::of_earlier_run(root).end_all().await;
+    stopped.into_iter().collect()
 }
 
 /// Removes pods of an earlier run that the API no longer has.
@@ -92,6 +96,7 @@ pub(super) async fn remove_unknown(context: &Context, listed: &HashSet<String>) 
             );
         }
     }
+    context.groups.end_unknown(listed).await;
 }
 
 async fn remove(pod: &PodFolder) -> Result<(), LeftoverError> {

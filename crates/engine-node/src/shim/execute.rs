@@ -1,6 +1,6 @@
 //! Runs a program beside a running container: exec probes and hooks.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -37,8 +37,28 @@ enum ExecuteError {
     },
 }
 
-pub(super) fn run(folder: &Path, program: &[OsString]) -> u8 {
-    match execute(&Files::new(folder), program) {
+/// What the program's standard input is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    Nothing,
+    Ours,
+    /// Ours, and the terminal that controls it.
+    Terminal,
+}
+
+impl Mode {
+    pub(super) fn of(word: &OsStr) -> Option<Self> {
+        match word.to_str()? {
+            "exec" => Some(Self::Nothing),
+            "exec-stdin" => Some(Self::Ours),
+            "exec-tty" => Some(Self::Terminal),
+            _ => None,
+        }
+    }
+}
+
+pub(super) fn run(folder: &Path, mode: Mode, program: &[OsString]) -> u8 {
+    match execute(&Files::new(folder), mode, program) {
         Ok(code) => code,
         Err(error) => {
             super::complain(&super::describe(&error));
@@ -52,11 +72,13 @@ pub(super) fn run(folder: &Path, program: &[OsString]) -> u8 {
     }
 }
 
-fn execute(files: &Files, program: &[OsString]) -> Result<u8, ExecuteError> {
+fn execute(files: &Files, mode: Mode, program: &[OsString]) -> Result<u8, ExecuteError> {
     let spec = files.spec()?.ok_or(ExecuteError::NotRunning)?;
     let state = files.state()?.ok_or(ExecuteError::NotRunning)?;
     let alive = foreshore_sys::Process::open(state.container).map_err(ExecuteError::Enter)?;
     let _alive = alive.ok_or(ExecuteError::NotRunning)?;
+    // Their paths are the host's, so before the container is entered.
+    let mut doors = sandbox::open_doors(&spec.groups).map_err(ExecuteError::Enter)?;
     if let Some(pin) = &spec.network {
         foreshore_sys::enter_pinned(pin).map_err(ExecuteError::Ground)?;
     }
@@ -71,8 +93,17 @@ fn execute(files: &Files, program: &[OsString]) -> Result<u8, ExecuteError> {
     command
         .args(arguments)
         .env_clear()
-        .envs(spec.environment.iter().cloned())
-        .stdin(Stdio::null());
+        .envs(spec.environment.iter().cloned());
+    if mode == Mode::Terminal {
+        let is_set = spec.environment.iter().any(|(name, _)| name == "TERM");
+        if !is_set {
+            command.env("TERM", "xterm");
+        }
+        foreshore_sys::take_terminal(&mut command);
+    }
+    if mode == Mode::Nothing {
+        command.stdin(Stdio::null());
+    }
     let rights = ContainerSpec {
         isolation: Isolation::None {
             program: PathBuf::new(),
@@ -82,6 +113,7 @@ fn execute(files: &Files, program: &[OsString]) -> Result<u8, ExecuteError> {
     };
     let files = files.clone();
     foreshore_sys::before_exec(&mut command, move || {
+        sandbox::pass_doors(&mut doors)?;
         sandbox::become_container(&files, &rights)
             .map_err(|error| io::Error::from_raw_os_error(error.errno()))
     });

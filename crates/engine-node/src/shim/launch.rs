@@ -1,6 +1,5 @@
 //! Starts the container, waits for its end, and leaves word of it.
 
-use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -48,8 +47,13 @@ pub(super) fn supervise(files: &Files) -> Result<(), ShimError> {
             message: super::describe(&error),
         },
     };
+    let kills = spec
+        .memory_events
+        .as_deref()
+        .map_or(0, foreshore_sys::cgroup::out_of_memory_kills);
     files.write_exit(&Exit {
         ending,
+        out_of_memory: kills > 0,
         started_at,
         finished_at: clock::now(),
     })?;
@@ -71,7 +75,8 @@ fn run(files: &Files, spec: &ContainerSpec) -> Result<ExitStatus, ShimError> {
         container,
         started_at: clock::now(),
     })?;
-    tell_started().map_err(system("close standard output"))?;
+    // It is a pipe to the node, which waits until it is closed.
+    foreshore_sys::end_stdout().map_err(system("close standard output"))?;
 
     let held = Process::open(container).map_err(system("hold the container"))?;
     let mut pump = Pump::new(stdout, stderr, log);
@@ -83,12 +88,6 @@ fn run(files: &Files, spec: &ContainerSpec) -> Result<ExitStatus, ShimError> {
     end_descendants(child.id());
     pump.finish().map_err(system("read the last output"))?;
     Ok(status)
-}
-
-/// Standard output is a pipe to the node, which waits until it is closed.
-fn tell_started() -> io::Result<()> {
-    let nowhere = File::options().write(true).open("/dev/null")?;
-    Ok(rustix::stdio::dup2_stdout(&nowhere)?)
 }
 
 fn start(files: &Files, spec: &ContainerSpec) -> Result<(Child, OwnedFd, OwnedFd), ShimError> {
@@ -144,7 +143,10 @@ fn command(files: &Files, spec: &ContainerSpec, mut telling: PipeWriter) -> io::
     command.process_group(0);
     let files = files.clone();
     let spec = spec.clone();
+    let mut doors = sandbox::open_doors(&spec.groups)?;
     foreshore_sys::before_exec(&mut command, move || {
+        // First of all, so that all it does from here on counts.
+        sandbox::pass_doors(&mut doors)?;
         sandbox::become_container(&files, &spec).map_err(|error| {
             // If even this fails, the error number alone has to do.
             let _lost = telling.write_all(super::describe(&error).as_bytes());

@@ -1,7 +1,7 @@
 //! What the child does between fork and exec to become the container.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -75,6 +75,19 @@ fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SandboxErr
         path,
         source,
     }
+}
+
+/// Opens the files through which a process joins control groups.
+pub(super) fn open_doors(paths: &[PathBuf]) -> io::Result<Vec<fs::File>> {
+    paths
+        .iter()
+        .map(|path| fs::File::options().write(true).open(path))
+        .collect()
+}
+
+/// Makes the calling process part of the groups.
+pub(super) fn pass_doors(doors: &mut [fs::File]) -> io::Result<()> {
+    doors.iter_mut().try_for_each(|door| door.write_all(b"0"))
 }
 
 /// Turns the calling process, a fresh child of the shim, into the container.

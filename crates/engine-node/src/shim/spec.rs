@@ -24,6 +24,12 @@ pub(crate) struct ContainerSpec {
     pub capabilities: Option<Vec<String>>,
     pub no_new_privileges: bool,
     pub log: LogLimits,
+    /// Files through which a process becomes part of its control groups.
+    #[serde(default)]
+    pub groups: Vec<PathBuf>,
+    /// Where the kernel counts processes killed for want of memory.
+    #[serde(default)]
+    pub memory_events: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +117,9 @@ pub(crate) struct RunningState {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Exit {
     pub ending: Ending,
+    /// The kernel killed a process of the container for want of memory.
+    #[serde(default)]
+    pub out_of_memory: bool,
     pub started_at: Timestamp,
     pub finished_at: Timestamp,
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use foreshore_image::Runtime as ImageRuntime;
+use foreshore_sys::cgroup::Group;
 use k8s_openapi::api::core::v1::Secret;
 
 use super::Start;
@@ -63,6 +64,7 @@ pub(super) fn spec(
     root: &Path,
     mut variables: BTreeMap<String, String>,
     folder: &Path,
+    group: &Group,
 ) -> Result<ContainerSpec, AssembleError> {
     let container = &start.container;
     let arguments = arguments(start, image, &variables)?;
@@ -118,6 +120,8 @@ pub(super) fn spec(
             .as_ref()
             .is_some_and(|security| security.allow_privilege_escalation == Some(false)),
         log: LogLimits::default(),
+        groups: group.doors(),
+        memory_events: group.memory_events(),
     })
 }
 

@@ -47,6 +47,15 @@ impl Worker {
             return;
         }
         self.state.preparation = Preparation::Running;
+        let without = self.context.groups.not_enforced(&self.pod);
+        if !without.is_empty() {
+            let words = format!(
+                "this node cannot enforce {}; the pod runs without",
+                without.join(" and ")
+            );
+            self.context
+                .warn(&self.pod, None, "LimitsNotEnforced", words);
+        }
         let (context, pod) = (Arc::clone(&self.context), Arc::clone(&self.pod));
         let (folder, address) = (self.folder.clone(), self.address.clone());
         self.spawn(async move {
@@ -115,9 +124,15 @@ impl Worker {
             Live::Real(running) => {
                 let (waits, running_too) = (Arc::clone(running), Arc::clone(running));
                 let its = Arc::clone(&container);
+                let uid = fields::uid(&self.pod).to_owned();
                 let context = Arc::clone(&self.context);
                 tasks.push(self.spawn(async move {
                     let finished = wait_for_end(&context, &waits, &its, attempt).await;
+                    let group = context.groups.of_start(&uid, &its.name, attempt);
+                    if let Err(error) = context.groups.end(&group).await {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(error, "control group of a container stays for now");
+                    }
                     Some(News::Ended {
                         container: its.name.clone(),
                         finished,
@@ -213,6 +228,7 @@ impl Worker {
         if !self.is_gone && !self.remove_from_api(shutdown).await {
             return WorkerEnd::Left;
         }
+        self.context.groups.end_pod(fields::uid(&self.pod)).await;
         if let Err(error) = self.folder.remove() {
             tracing::warn!(%error, folder = %self.folder.path().display(), "leftovers of a pod stay until the next start");
         }

@@ -83,6 +83,8 @@ pub(super) fn finished(
 ) -> Finished {
     let (code, reason, message) = match &exit.ending {
         Ending::Exited { code: 0 } => (0, "Completed", None),
+        Ending::Exited { code } if exit.out_of_memory => (*code, "OOMKilled", None),
+        Ending::Signalled { signal } if exit.out_of_memory => (128 + signal, "OOMKilled", None),
         Ending::Exited { code } => (*code, "Error", None),
         Ending::Signalled { signal } => (128 + signal, "Error", None),
         Ending::NotStarted { message } => (128, "StartError", Some(message.clone())),

@@ -36,7 +36,66 @@ fn main() {
                 std::thread::sleep(Duration::from_hours(1));
             }
         }
+        ["tell", code] => tell(code.parse().expect("a number")),
+        ["busy"] => loop {
+            std::hint::spin_loop();
+        },
+        ["hog"] => hog(),
+        ["bomb"] => bomb(),
         other => panic!("{other:?}"),
+    }
+}
+
+/// Tells who and where it is and what it reads, then ends.
+#[expect(clippy::exit, reason = "its code is what the test is about")]
+fn tell(code: i32) -> ! {
+    use std::io::IsTerminal;
+    say(&format!("terminal: {}", std::io::stdin().is_terminal()));
+    let status = std::fs::read_to_string("/proc/self/status").expect("a process knows itself");
+    let user = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:"))
+        .and_then(|users| users.split_whitespace().next());
+    say(&format!("user: {}", user.unwrap_or_default()));
+    let directory = std::env::current_dir().expect("it is somewhere");
+    say(&format!("directory: {}", directory.display()));
+    let first = std::fs::read_to_string("/proc/1/comm").unwrap_or_default();
+    say(&format!("first process: {}", first.trim()));
+    for (name, value) in std::env::vars() {
+        say(&format!("{name}={value}"));
+    }
+    let mut input = String::new();
+    std::io::stdin()
+        .read_to_string(&mut input)
+        .expect("input is text");
+    say(&format!("input: {}", input.trim_end()));
+    writeln!(std::io::stderr(), "done").expect("somebody listens");
+    std::process::exit(code)
+}
+
+/// Takes memory and uses it, without end.
+fn hog() {
+    let mut taken = Vec::new();
+    loop {
+        taken.push(vec![1_u8; 1024 * 1024]);
+        say(&format!("{} MiB", taken.len()));
+    }
+}
+
+/// Starts itself as often as it may, then says so and waits.
+fn bomb() {
+    let mut children = Vec::new();
+    loop {
+        match std::process::Command::new("/proc/self/exe")
+            .arg("sleep")
+            .spawn()
+        {
+            Ok(child) => children.push(child),
+            Err(error) => break say(&format!("no more after {}: {error}", children.len())),
+        }
+    }
+    for mut child in children {
+        child.wait().expect("a child ends");
     }
 }
 

@@ -1,14 +1,14 @@
 //! What goes wrong, in the words a Kubernetes user expects.
 
 use foreshore_engine_node::RuntimeKind;
+use foreshore_testkit::cluster::Kind;
 use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
 
 use crate::fixture::{Fixture, container, phase, processes_in, waiting};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_image_that_cannot_be_had_is_waited_for_and_named() {
-    let fixture = Fixture::new(RuntimeKind::Process).await;
+pub(crate) async fn an_image_that_cannot_be_had_is_waited_for_and_named(ground: Kind) {
+    let fixture = Fixture::new(ground, RuntimeKind::Process).await;
     for (name, image, policy) in [
         ("nowhere", "127.0.0.1:1/none:1", "IfNotPresent"),
         ("never", "127.0.0.1:1/none:1", "Never"),
@@ -43,9 +43,8 @@ async fn an_image_that_cannot_be_had_is_waited_for_and_named() {
     fixture.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_missing_config_map_holds_the_container_back_until_it_is_there() {
-    let fixture = Fixture::new(RuntimeKind::Process).await;
+pub(crate) async fn a_missing_config_map_holds_the_container_back_until_it_is_there(ground: Kind) {
+    let fixture = Fixture::new(ground, RuntimeKind::Process).await;
     fixture
         .pod("wants", &["sleep"], |pod| {
             pod["spec"]["containers"][0]["envFrom"] =
@@ -66,9 +65,8 @@ async fn a_missing_config_map_holds_the_container_back_until_it_is_there() {
     fixture.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_plain_process_cannot_honour_is_refused_by_name() {
-    let fixture = Fixture::new(RuntimeKind::Process).await;
+pub(crate) async fn what_a_plain_process_cannot_honour_is_refused_by_name(ground: Kind) {
+    let fixture = Fixture::new(ground, RuntimeKind::Process).await;
     fixture
         .pod("mounts", &["sleep"], |pod| {
             pod["spec"]["volumes"] = json!([{ "name": "data", "emptyDir": {} }]);
@@ -86,9 +84,8 @@ async fn what_a_plain_process_cannot_honour_is_refused_by_name() {
     fixture.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_program_that_is_not_in_the_image_is_named() {
-    let fixture = Fixture::new(RuntimeKind::Process).await;
+pub(crate) async fn a_program_that_is_not_in_the_image_is_named(ground: Kind) {
+    let fixture = Fixture::new(ground, RuntimeKind::Process).await;
     fixture
         .pod("lost", &[], |pod| {
             pod["spec"]["containers"][0]["command"] = json!(["/bin/nothing"]);
@@ -107,9 +104,8 @@ async fn a_program_that_is_not_in_the_image_is_named() {
     fixture.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pods_outlive_a_killed_node_and_are_looked_after_again() {
-    let mut fixture = Fixture::new(RuntimeKind::Process).await;
+pub(crate) async fn pods_outlive_a_killed_node_and_are_looked_after_again(ground: Kind) {
+    let mut fixture = Fixture::new(ground, RuntimeKind::Process).await;
     fixture.pod("stays", &["sleep"], |_| {}).await;
     fixture.pod("goes", &["sleep"], |_| {}).await;
     let before = fixture.until_ready("stays").await;
@@ -146,9 +142,8 @@ fn containers(fixture: &Fixture) -> usize {
         .count()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_container_that_ended_while_the_node_was_away_is_restarted() {
-    let mut fixture = Fixture::new(RuntimeKind::Process).await;
+pub(crate) async fn a_container_that_ended_while_the_node_was_away_is_restarted(ground: Kind) {
+    let mut fixture = Fixture::new(ground, RuntimeKind::Process).await;
     fixture.pod("dies", &["sleep"], |_| {}).await;
     fixture.until_ready("dies").await;
     fixture.kill_node().await;
@@ -170,9 +165,10 @@ async fn a_container_that_ended_while_the_node_was_away_is_restarted() {
     fixture.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_was_stopped_in_order_goes_on_with_what_its_pods_had_written() {
-    let mut fixture = Fixture::new(RuntimeKind::Sandbox).await;
+pub(crate) async fn a_node_that_was_stopped_in_order_goes_on_with_what_its_pods_had_written(
+    ground: Kind,
+) {
+    let mut fixture = Fixture::new(ground, RuntimeKind::Sandbox).await;
     fixture
         .pod("keeps", &["serve", "80", "-"], |pod| {
             pod["spec"]["volumes"] = json!([{ "name": "data", "emptyDir": {} }]);

@@ -20,16 +20,21 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
-/// One cluster for tests that run at the same time.
-static CLUSTER: tokio::sync::Mutex<Weak<Cluster>> = tokio::sync::Mutex::const_new(Weak::new());
+/// One cluster of each kind for tests that run at the same time.
+static REAL: tokio::sync::Mutex<Weak<Cluster>> = tokio::sync::Mutex::const_new(Weak::new());
+static ENGINE: tokio::sync::Mutex<Weak<Cluster>> = tokio::sync::Mutex::const_new(Weak::new());
 static NEXT: AtomicU8 = AtomicU8::new(1);
 
-async fn shared() -> Arc<Cluster> {
-    let mut known = CLUSTER.lock().await;
+async fn shared(kind: Kind) -> Arc<Cluster> {
+    let known = match kind {
+        Kind::Real => &REAL,
+        Kind::Engine => &ENGINE,
+    };
+    let mut known = known.lock().await;
     if let Some(cluster) = known.upgrade() {
         return cluster;
     }
-    let fresh = Cluster::start(Kind::Real, cluster::Options::default())
+    let fresh = Cluster::start(kind, cluster::Options::default())
         .await
         .unwrap();
     let fresh = Arc::new(fresh);
@@ -45,15 +50,19 @@ pub(crate) struct Fixture {
     pub options: Options,
     pub image: String,
     running: Option<(CancellationToken, JoinHandle<()>)>,
-    _cluster: Arc<Cluster>,
+    pub cluster: Arc<Cluster>,
 }
 
 impl Fixture {
-    pub(crate) async fn new(runtime: RuntimeKind) -> Self {
-        Self::with(runtime, |_| {}).await
+    pub(crate) async fn new(ground: Kind, runtime: RuntimeKind) -> Self {
+        Self::with(ground, runtime, |_| {}).await
     }
 
-    pub(crate) async fn with(runtime: RuntimeKind, adjust: impl FnOnce(&mut Options)) -> Self {
+    pub(crate) async fn with(
+        kind: Kind,
+        runtime: RuntimeKind,
+        adjust: impl FnOnce(&mut Options),
+    ) -> Self {
         if std::env::var_os("FORESHORE_TEST_LOG").is_some() {
             drop(
                 tracing_subscriber::fmt()
@@ -61,7 +70,7 @@ impl Fixture {
                     .try_init(),
             );
         }
-        let cluster = shared().await;
+        let cluster = shared(kind).await;
         let client = cluster.client().await.unwrap();
         let ground = cluster.ground().expect("the cluster is ours").clone();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -96,7 +105,7 @@ impl Fixture {
             options,
             image,
             running: None,
-            _cluster: cluster,
+            cluster,
         };
         fixture.start_node();
         fixture.default_account().await;
@@ -133,6 +142,7 @@ impl Fixture {
             .await
             .unwrap();
         assert_eq!(processes_in(self.folder.path()), Vec::<String>::new());
+        assert_eq!(control_groups(&self.options.root), Vec::<PathBuf>::new());
     }
 
     async fn default_account(&self) {
@@ -218,6 +228,18 @@ impl Fixture {
 
     pub(crate) async fn log(&self, name: &str) -> String {
         self.pods().logs(name, &LogParams::default()).await.unwrap()
+    }
+
+    /// Waits until the pod's log has these words.
+    pub(crate) async fn until_log(&self, name: &str, words: &str) -> String {
+        let api = self.pods();
+        wait::for_some(&format!("`{words}` in the log"), LIMIT, || async {
+            // Until the container has been made there is no log.
+            let log = api.logs(name, &LogParams::default()).await.ok()?;
+            log.contains(words).then_some(log)
+        })
+        .await
+        .unwrap()
     }
 
     /// Reasons of the pod's events with their messages.
@@ -316,6 +338,29 @@ pub(crate) fn address(pod: &Pod) -> std::net::Ipv4Addr {
         .unwrap()
         .parse()
         .unwrap()
+}
+
+/// Control groups of the node that keeps its state in `root`.
+pub(crate) fn control_groups(root: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let name = foreshore_engine_node::control_group(root);
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    for mount in mounts.lines().filter(|line| line.starts_with("cgroup")) {
+        let path = Path::new(mount.split(' ').nth(1).unwrap()).join(&name);
+        let mut folders = vec![path];
+        while let Some(folder) = folders.pop() {
+            if let Ok(entries) = std::fs::read_dir(&folder) {
+                folders.extend(
+                    entries
+                        .flatten()
+                        .filter(|entry| entry.file_type().unwrap().is_dir())
+                        .map(|entry| entry.path()),
+                );
+                found.push(folder);
+            }
+        }
+    }
+    found
 }
 
 /// Command lines of processes that have to do with `folder`.

@@ -1,13 +1,13 @@
 //! Plain processes from creation to removal.
 
 use foreshore_engine_node::RuntimeKind;
+use foreshore_testkit::cluster::Kind;
 use serde_json::json;
 
 use crate::fixture::{Fixture, address, condition, container, phase, processes_in, waiting};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pod_is_started_probed_served_and_removed() {
-    let fixture = Fixture::new(RuntimeKind::Process).await;
+pub(crate) async fn a_pod_is_started_probed_served_and_removed(ground: Kind) {
+    let fixture = Fixture::new(ground, RuntimeKind::Process).await;
     let ready_file = fixture.folder.join("ready");
     fixture
         .pod(
@@ -50,9 +50,8 @@ async fn a_pod_is_started_probed_served_and_removed() {
     fixture.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn restart_policies_decide_what_an_exit_means() {
-    let fixture = Fixture::new(RuntimeKind::Process).await;
+pub(crate) async fn restart_policies_decide_what_an_exit_means(ground: Kind) {
+    let fixture = Fixture::new(ground, RuntimeKind::Process).await;
     for (name, code, policy) in [
         ("good", "0", "Never"),
         ("bad", "3", "Never"),
@@ -75,9 +74,8 @@ async fn restart_policies_decide_what_an_exit_means() {
     fixture.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_container_that_keeps_crashing_backs_off_and_says_why() {
-    let fixture = Fixture::new(RuntimeKind::Process).await;
+pub(crate) async fn a_container_that_keeps_crashing_backs_off_and_says_why(ground: Kind) {
+    let fixture = Fixture::new(ground, RuntimeKind::Process).await;
     fixture.pod("crash", &["exit", "9"], |_| {}).await;
     let pod = fixture
         .until("crash", |pod| waiting(pod).0 == "CrashLoopBackOff")
@@ -97,9 +95,8 @@ async fn a_container_that_keeps_crashing_backs_off_and_says_why() {
     fixture.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn init_containers_run_to_their_end_one_after_the_other() {
-    let fixture = Fixture::new(RuntimeKind::Process).await;
+pub(crate) async fn init_containers_run_to_their_end_one_after_the_other(ground: Kind) {
+    let fixture = Fixture::new(ground, RuntimeKind::Process).await;
     let (first, second) = (fixture.folder.join("first"), fixture.folder.join("second"));
     let image = fixture.image.clone();
     fixture
@@ -126,9 +123,8 @@ async fn init_containers_run_to_their_end_one_after_the_other() {
     fixture.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_liveness_probe_that_fails_restarts_the_container() {
-    let fixture = Fixture::new(RuntimeKind::Process).await;
+pub(crate) async fn a_liveness_probe_that_fails_restarts_the_container(ground: Kind) {
+    let fixture = Fixture::new(ground, RuntimeKind::Process).await;
     let alive = fixture.folder.join("alive");
     std::fs::write(&alive, "").unwrap();
     fixture
@@ -151,9 +147,8 @@ async fn a_liveness_probe_that_fails_restarts_the_container() {
     fixture.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_environment_comes_from_image_pod_and_objects() {
-    let fixture = Fixture::new(RuntimeKind::Process).await;
+pub(crate) async fn the_environment_comes_from_image_pod_and_objects(ground: Kind) {
+    let fixture = Fixture::new(ground, RuntimeKind::Process).await;
     let maps: kube::Api<k8s_openapi::api::core::v1::ConfigMap> =
         kube::Api::namespaced(fixture.client.clone(), &fixture.name);
     let map = json!({ "metadata": { "name": "settings" }, "data": { "COLOUR": "green" } });

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use foreshore_engine_node::RuntimeKind;
+use foreshore_testkit::cluster::Kind;
 use futures::AsyncBufReadExt as _;
 use kube::api::LogParams;
 use serde_json::json;
 
 use crate::fixture::{Fixture, LIMIT, container, waiting};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn logs_can_be_cut_to_size() {
-    let fixture = Fixture::new(RuntimeKind::Process).await;
+pub(crate) async fn logs_can_be_cut_to_size(ground: Kind) {
+    let fixture = Fixture::new(ground, RuntimeKind::Process).await;
     fixture.pod("talk", &["talk", "100"], |_| {}).await;
     fixture.until_ready("talk").await;
     let all = async |parameters: LogParams| fixture.pods().logs("talk", &parameters).await.unwrap();
@@ -55,9 +55,8 @@ async fn logs_can_be_cut_to_size() {
     fixture.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_followed_log_ends_with_its_container() {
-    let fixture = Fixture::new(RuntimeKind::Process).await;
+pub(crate) async fn a_followed_log_ends_with_its_container(ground: Kind) {
+    let fixture = Fixture::new(ground, RuntimeKind::Process).await;
     fixture
         .pod("talk", &["talk", "3"], |pod| {
             pod["spec"]["terminationGracePeriodSeconds"] = json!(0);
@@ -90,9 +89,8 @@ async fn a_followed_log_ends_with_its_container() {
     fixture.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_log_of_the_start_before_is_kept() {
-    let fixture = Fixture::new(RuntimeKind::Process).await;
+pub(crate) async fn the_log_of_the_start_before_is_kept(ground: Kind) {
+    let fixture = Fixture::new(ground, RuntimeKind::Process).await;
     fixture.pod("again", &["show"], |_| {}).await;
     fixture
         .until("again", |pod| {

@@ -1,10 +1,68 @@
-//! The one integration test binary of `engine-node`: nodes on a real control plane.
+//! The one integration test binary of `engine-node`: nodes on both grounds.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod exec;
 mod faults;
 mod fixture;
+mod kubelet;
 mod lifecycle;
+mod limits;
 mod logs;
 mod sandbox;
 mod simulated;
+mod usage;
+
+/// Cases on the real control plane, or on both grounds.
+macro_rules! cases {
+    (on $kind:ident as $ground:ident: $($module:ident::$name:ident,)*) => {
+        mod $ground {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    crate::$module::$name(foreshore_testkit::cluster::Kind::$kind).await;
+                }
+            )*
+        }
+    };
+    ($($module:ident::$name:ident,)*) => {
+        cases! { on Real as real: $($module::$name,)* }
+        cases! { on Engine as engine: $($module::$name,)* }
+    };
+}
+
+// The engine does not pass `exec` on yet.
+cases! {
+    on Real as real_only:
+    exec::a_program_runs_as_its_container_does_and_tells_its_exit_code,
+    exec::a_program_may_have_a_terminal,
+    exec::kubectl_runs_programs_and_is_refused_what_is_not_there,
+    exec::a_program_ends_with_the_one_who_wanted_it,
+}
+
+cases! {
+    usage::what_a_pod_uses_is_counted_with_and_without_control_groups,
+    limits::a_memory_hog_is_killed_and_said_to_be_so,
+    limits::a_fork_bomb_stays_within_its_pod,
+    limits::without_control_groups_pods_run_and_say_what_they_go_without,
+    limits::control_groups_of_a_pod_that_vanished_meanwhile_are_collected,
+    faults::an_image_that_cannot_be_had_is_waited_for_and_named,
+    faults::a_missing_config_map_holds_the_container_back_until_it_is_there,
+    faults::what_a_plain_process_cannot_honour_is_refused_by_name,
+    faults::a_program_that_is_not_in_the_image_is_named,
+    faults::pods_outlive_a_killed_node_and_are_looked_after_again,
+    faults::a_container_that_ended_while_the_node_was_away_is_restarted,
+    faults::a_node_that_was_stopped_in_order_goes_on_with_what_its_pods_had_written,
+    lifecycle::a_pod_is_started_probed_served_and_removed,
+    lifecycle::restart_policies_decide_what_an_exit_means,
+    lifecycle::a_container_that_keeps_crashing_backs_off_and_says_why,
+    lifecycle::init_containers_run_to_their_end_one_after_the_other,
+    lifecycle::a_liveness_probe_that_fails_restarts_the_container,
+    lifecycle::the_environment_comes_from_image_pod_and_objects,
+    logs::logs_can_be_cut_to_size,
+    logs::a_followed_log_ends_with_its_container,
+    logs::the_log_of_the_start_before_is_kept,
+    sandbox::a_sandboxed_container_sees_its_image_its_volumes_and_nothing_else,
+    sandbox::a_sandboxed_pod_serves_shares_files_and_is_probed_from_inside,
+    simulated::one_agent_plays_many_nodes_whose_pods_do_what_their_annotations_say,
+}

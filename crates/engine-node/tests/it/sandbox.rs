@@ -1,15 +1,17 @@
 //! Containers with namespaces and a root file system of their own.
 
 use foreshore_engine_node::RuntimeKind;
+use foreshore_testkit::cluster::Kind;
 use kube::Api;
 use kube::api::PostParams;
 use serde_json::json;
 
 use crate::fixture::{Fixture, address, condition, container, phase};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sandboxed_container_sees_its_image_its_volumes_and_nothing_else() {
-    let fixture = Fixture::new(RuntimeKind::Sandbox).await;
+pub(crate) async fn a_sandboxed_container_sees_its_image_its_volumes_and_nothing_else(
+    ground: Kind,
+) {
+    let fixture = Fixture::new(ground, RuntimeKind::Sandbox).await;
     let maps: Api<k8s_openapi::api::core::v1::ConfigMap> =
         Api::namespaced(fixture.client.clone(), &fixture.name);
     let map = json!({ "metadata": { "name": "settings" }, "data": { "colour": "green" } });
@@ -58,9 +60,8 @@ async fn a_sandboxed_container_sees_its_image_its_volumes_and_nothing_else() {
     fixture.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sandboxed_pod_serves_shares_files_and_is_probed_from_inside() {
-    let fixture = Fixture::new(RuntimeKind::Sandbox).await;
+pub(crate) async fn a_sandboxed_pod_serves_shares_files_and_is_probed_from_inside(ground: Kind) {
+    let fixture = Fixture::new(ground, RuntimeKind::Sandbox).await;
     let image = fixture.image.clone();
     fixture
         .pod("web", &["serve", "80", "/shared/ready"], |pod| {

@@ -1,15 +1,17 @@
 //! Nodes and pods that only seem to be there.
 
 use foreshore_engine_node::RuntimeKind;
+use foreshore_testkit::cluster::Kind;
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use serde_json::json;
 
 use crate::fixture::{Fixture, LIMIT, condition, container, phase, waiting};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_agent_plays_many_nodes_whose_pods_do_what_their_annotations_say() {
-    let mut fixture = Fixture::with(RuntimeKind::Simulated, |options| {
+pub(crate) async fn one_agent_plays_many_nodes_whose_pods_do_what_their_annotations_say(
+    ground: Kind,
+) {
+    let mut fixture = Fixture::with(ground, RuntimeKind::Simulated, |options| {
         options.simulated_nodes = 3;
     })
     .await;

@@ -2,5 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod cgroup;
 mod ground;
 mod process;
+mod terminal;
