@@ -16,6 +16,18 @@ fn node_of(pod: &Pod) -> Option<&str> {
     pod.spec.as_ref()?.node_name.as_deref()
 }
 
+fn is_unschedulable(pod: &Pod) -> bool {
+    let conditions = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| {
+        condition.type_ == "PodScheduled"
+            && condition.status == "False"
+            && condition.reason.as_deref() == Some("Unschedulable")
+    })
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pod_too_big_is_told_so_and_runs_when_a_node_has_room() {
     let world = World::start().await;
@@ -30,14 +42,14 @@ async fn a_pod_too_big_is_told_so_and_runs_when_a_node_has_room() {
     world.apply::<Pod>("dev", &pod("second", "2")).await;
     let message = world.event("dev", "FailedScheduling").await;
     assert_eq!(message, "0/1 nodes are available: 1 Insufficient cpu.");
-    let second = world.api::<Pod>("dev").get("second").await.unwrap();
-    let conditions = second.status.unwrap().conditions.unwrap();
-    let scheduled = conditions
-        .iter()
-        .find(|condition| condition.type_ == "PodScheduled")
-        .unwrap();
-    assert_eq!(scheduled.status, "False");
-    assert_eq!(scheduled.reason.as_deref(), Some("Unschedulable"));
+    // The event and the condition are two writes; either may be seen first.
+    world
+        .until(
+            "dev",
+            "the second carries the condition",
+            |pods: &[Pod]| pods.iter().any(is_unschedulable),
+        )
+        .await;
 
     let _b = Kubelet::start(&world.client, "b").await;
     world

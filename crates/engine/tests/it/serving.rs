@@ -39,8 +39,9 @@ async fn client(kubeconfig: &Path) -> (Client, u16) {
 async fn the_kubeconfig_is_there_while_the_engine_is_and_the_port_stays() {
     let data = tempfile::tempdir().unwrap();
     let kubeconfig = data.path().join("kubeconfig");
-    let mut ports = Vec::new();
-    for _ in 0..2 {
+    let mut ports: Vec<u16> = Vec::new();
+    // Somebody else may take the port in between: then another start keeps it.
+    while ports.len() < 2 || (ports.len() < 8 && !ports.windows(2).any(|two| two[0] == two[1])) {
         let (shutdown, engine) = start(data.path(), &kubeconfig).await;
         let (client, port) = client(&kubeconfig).await;
         let namespaces: Api<Namespace> = Api::all(client);
@@ -50,7 +51,7 @@ async fn the_kubeconfig_is_there_while_the_engine_is_and_the_port_stays() {
         engine.await.unwrap();
         assert!(!kubeconfig.exists());
     }
-    assert_eq!(ports[0], ports[1]);
+    assert!(ports.windows(2).any(|two| two[0] == two[1]), "{ports:?}");
 }
 
 #[test]
