@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, Resource};
@@ -54,6 +55,7 @@ impl Target {
 pub enum Part {
     Main,
     Status,
+    Scale,
 }
 
 /// What happens to the dependents of a deleted object.
@@ -130,10 +132,18 @@ impl Change {
     }
 
     /// Returns the patch of the status that turns `old` into `new`, if they differ.
+    ///
+    /// The API leaves zero counts and empty lists out of many statuses, so
+    /// these are equal to absent ones.
     pub fn update_status<K>(old: &K, new: &K) -> Option<Self>
     where
         K: Resource + Metadata<Ty = ObjectMeta> + Serialize,
     {
+        let status = |object: &K| settled(to_value(object).get("status"));
+        let meta = |object: &K| object.metadata().annotations.clone();
+        if status(old) == status(new) && meta(old) == meta(new) {
+            return None;
+        }
         Self::patch(old, new, Part::Status)
     }
 
@@ -185,6 +195,14 @@ impl Change {
         }
     }
 
+    /// Asks to be decided again a moment after `at`.
+    pub fn requeue_at(at: Timestamp, now: Timestamp) -> Self {
+        let wait = at.duration_since(now) + SignedDuration::from_millis(1);
+        Self::Requeue {
+            after: Duration::try_from(wait).unwrap_or_default(),
+        }
+    }
+
     /// Returns an event about `object`.
     pub fn event<K>(object: &K, kind: EventKind, reason: &'static str, message: String) -> Self
     where
@@ -230,6 +248,23 @@ fn to_value<K: Serialize>(object: &K) -> Value {
     serde_json::to_value(object).expect("Kubernetes types have string keys only")
 }
 
+/// Returns the value without zero counts, empty lists and empty objects.
+fn settled(value: Option<&Value>) -> Option<Value> {
+    match value? {
+        Value::Null => None,
+        Value::Number(number) if number.as_i64() == Some(0) => None,
+        Value::Array(list) if list.is_empty() => None,
+        Value::Object(fields) => {
+            let kept: Map<String, Value> = fields
+                .iter()
+                .filter_map(|(key, field)| Some((key.clone(), settled(Some(field))?)))
+                .collect();
+            (!kept.is_empty()).then_some(Value::Object(kept))
+        }
+        other => Some(other.clone()),
+    }
+}
+
 /// Returns the JSON merge patch from `old` to `new`; none when they are equal.
 fn difference(old: &Value, new: &Value) -> Option<Value> {
     if old == new {
@@ -269,6 +304,14 @@ mod tests {
     #[test]
     fn equal_objects_need_no_patch() {
         check(&json!({"a": {"b": [1]}}), &json!({"a": {"b": [1]}}), None);
+    }
+
+    #[test]
+    fn a_zero_count_and_an_empty_list_are_as_good_as_absent() {
+        let status = json!({"replicas": 0, "conditions": [], "nested": {"failed": 0}});
+        assert_eq!(settled(Some(&status)), None);
+        let status = json!({"replicas": 1, "ready": 0});
+        assert_eq!(settled(Some(&status)), Some(json!({"replicas": 1})));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use crate::bounds::{Rounding, resolve};
 use crate::change::{Change, EventKind, uid};
 use crate::claim::claim;
 use crate::ownership::controller_of;
@@ -157,29 +158,4 @@ fn room(spec: &DeploymentSpec) -> Room {
     }
     room.unavailable = room.unavailable.min(replicas);
     room
-}
-
-#[derive(Clone, Copy)]
-enum Rounding {
-    Up,
-    Down,
-}
-
-/// A malformed percentage counts as zero; the API refuses them before.
-fn resolve(value: &IntOrString, total: i32, rounding: Rounding) -> i32 {
-    match value {
-        IntOrString::Int(number) => *number,
-        IntOrString::String(text) => {
-            let percent: i64 = text
-                .strip_suffix('%')
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(0);
-            let hundredths = percent * i64::from(total);
-            let rounded = match rounding {
-                Rounding::Up => (hundredths + 99).div_euclid(100),
-                Rounding::Down => hundredths.div_euclid(100),
-            };
-            i32::try_from(rounded).unwrap_or(i32::MAX)
-        }
-    }
 }

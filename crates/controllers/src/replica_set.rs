@@ -1,6 +1,7 @@
 //! What a `ReplicaSet` asks for: as many active pods as its spec says.
 
 mod order;
+pub(crate) use order::victims;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -9,12 +10,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::api::core::v1::Pod;
 
-use crate::change::{Change, EventKind, name, reference, uid};
+use crate::change::{Change, EventKind, reference, uid};
 use crate::claim::claim;
-use crate::ownership::{controller_of, controller_reference};
+use crate::ownership::controller_of;
+use crate::template::new_pod;
 use crate::{pod, selector};
 
 /// Pods created or deleted by one decision at most, so that one huge set
@@ -84,7 +85,12 @@ fn scale(inputs: &Inputs<'_>, active: &[Arc<Pod>], now: Timestamp) -> Vec<Change
     let wanted = usize::try_from(wanted_replicas(set)).unwrap_or(0);
     if active.len() < wanted {
         let missing = (wanted - active.len()).min(BURST);
-        let pod = new_pod(set);
+        let template = set
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.template.clone())
+            .unwrap_or_default();
+        let pod = new_pod(&template, set);
         return (0..missing)
             .map(|_| Change::create(&pod, Some(reference(set))))
             .collect();
@@ -124,27 +130,4 @@ fn shares_family(set: &ReplicaSet, other: &str) -> bool {
             .and_then(|rest| rest.strip_prefix('-'))
             .is_some_and(|hash| !hash.contains('-'))
     })
-}
-
-/// The pod the template describes, owned by the set and still without a name.
-fn new_pod(set: &ReplicaSet) -> Pod {
-    let template: PodTemplateSpec = set
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.template.clone())
-        .unwrap_or_default();
-    let meta = template.metadata.unwrap_or_default();
-    Pod {
-        metadata: ObjectMeta {
-            generate_name: Some(format!("{}-", name(set))),
-            namespace: set.metadata.namespace.clone(),
-            labels: meta.labels,
-            annotations: meta.annotations,
-            finalizers: meta.finalizers,
-            owner_references: Some(vec![controller_reference(set)]),
-            ..ObjectMeta::default()
-        },
-        spec: template.spec,
-        status: None,
-    }
 }

@@ -4,28 +4,45 @@
 //! They are ordinary clients and would do the same on any Kubernetes API.
 
 mod accounts;
+mod announce;
+mod autoscalers;
 mod cache;
+mod daemon_sets;
 mod deployments;
+mod disruptions;
 mod endpoints;
 mod events;
 mod execute;
 mod expectations;
 mod garbage;
+mod jobs;
 mod kinds;
 mod nodes;
+mod owners;
 mod queue;
 mod replica_sets;
 mod request;
 mod scheduling;
+mod stateful_sets;
+mod volumes;
 mod work;
 
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::{
+    ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet,
+};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service,
+    ServiceAccount,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::{Api, Client};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -65,6 +82,15 @@ struct Informers {
     slices: Informer<EndpointSlice>,
     deployments: Informer<Deployment>,
     replica_sets: Informer<ReplicaSet>,
+    stateful_sets: Informer<StatefulSet>,
+    daemon_sets: Informer<DaemonSet>,
+    revisions: Informer<ControllerRevision>,
+    jobs: Informer<Job>,
+    cron_jobs: Informer<CronJob>,
+    budgets: Informer<PodDisruptionBudget>,
+    autoscalers: Informer<HorizontalPodAutoscaler>,
+    claims: Informer<PersistentVolumeClaim>,
+    volumes: Informer<PersistentVolume>,
     accounts: Informer<ServiceAccount>,
     config_maps: Informer<ConfigMap>,
 }
@@ -81,6 +107,15 @@ impl Informers {
             slices: Informer::new(Api::all(client.clone())),
             deployments: Informer::new(Api::all(client.clone())),
             replica_sets: Informer::new(Api::all(client.clone())),
+            stateful_sets: Informer::new(Api::all(client.clone())),
+            daemon_sets: Informer::new(Api::all(client.clone())),
+            revisions: Informer::new(Api::all(client.clone())),
+            jobs: Informer::new(Api::all(client.clone())),
+            cron_jobs: Informer::new(Api::all(client.clone())),
+            budgets: Informer::new(Api::all(client.clone())),
+            autoscalers: Informer::new(Api::all(client.clone())),
+            claims: Informer::new(Api::all(client.clone())),
+            volumes: Informer::new(Api::all(client.clone())),
             accounts: Informer::new(Api::all(client.clone())),
             config_maps: Informer::new(Api::all(client.clone())).only_fields(&format!(
                 "metadata.name={}",
@@ -99,6 +134,15 @@ impl Informers {
             self.slices.into_task(),
             self.deployments.into_task(),
             self.replica_sets.into_task(),
+            self.stateful_sets.into_task(),
+            self.daemon_sets.into_task(),
+            self.revisions.into_task(),
+            self.jobs.into_task(),
+            self.cron_jobs.into_task(),
+            self.budgets.into_task(),
+            self.autoscalers.into_task(),
+            self.claims.into_task(),
+            self.volumes.into_task(),
             self.accounts.into_task(),
             self.config_maps.into_task(),
         ]
@@ -107,11 +151,12 @@ impl Informers {
 
 /// Runs all control loops until `shutdown`.
 ///
-/// `certificate_authority` is the PEM bundle handed to every namespace. They
-/// survive an API that goes away: watches are resumed, queues keep their keys.
+/// `certificate_authority` is the PEM bundle handed to every namespace,
+/// `volumes` the folder with the directories of volume claims. They survive an API that goes away: watches are resumed, queues keep their keys.
 pub async fn run(
     clients: Clients,
     certificate_authority: String,
+    volumes: &Path,
     shutdown: CancellationToken,
 ) -> Result<(), ControlError> {
     let kinds = Kinds::default();
@@ -130,6 +175,12 @@ pub async fn run(
     let mut tasks = vec![writer];
     tasks.extend(deployments::tasks(&mut informers, &executor));
     tasks.extend(replica_sets::tasks(&mut informers, &executor));
+    tasks.extend(stateful_sets::tasks(&mut informers, &executor));
+    tasks.extend(daemon_sets::tasks(&mut informers, &executor));
+    tasks.extend(jobs::tasks(&mut informers, &executor));
+    tasks.extend(disruptions::tasks(&mut informers, &executor));
+    tasks.extend(autoscalers::tasks(&mut informers, &executor));
+    tasks.extend(volumes::tasks(&mut informers, &executor, volumes));
     tasks.extend(endpoints::tasks(&mut informers, &executor));
     tasks.extend(accounts::tasks(
         &mut informers,

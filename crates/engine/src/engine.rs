@@ -152,7 +152,13 @@ impl Engine {
             tasks.spawn(inside::serve(api.clone(), ground, own, shutdown.clone()));
             tasks.spawn(inside::publish(client.clone(), own, shutdown.clone()));
         }
-        tasks.spawn(control_loops(api.clone(), pki.clone(), shutdown.clone()));
+        let volumes = folder.join("volumes");
+        tasks.spawn(control_loops(
+            api.clone(),
+            pki.clone(),
+            volumes,
+            shutdown.clone(),
+        ));
         if options.simulated_nodes > 0 {
             let client = api.client(UserInfo::component("system:simulated-nodes"));
             let nodes = simulated::nodes(client, &folder, options.simulated_nodes)?;
@@ -236,13 +242,15 @@ fn adopt(
 async fn control_loops(
     api: ApiServer,
     pki: Pki,
+    volumes: PathBuf,
     shutdown: CancellationToken,
 ) -> Result<(), EngineError> {
     let clients = Clients {
         controllers: api.client(UserInfo::component("system:kube-controller-manager")),
         scheduler: api.client(UserInfo::component("system:kube-scheduler")),
     };
-    control::run(clients, pki.ca_pem().to_owned(), shutdown).await?;
+    let volumes = std::path::absolute(&volumes).unwrap_or(volumes);
+    control::run(clients, pki.ca_pem().to_owned(), &volumes, shutdown).await?;
     Ok(())
 }
 

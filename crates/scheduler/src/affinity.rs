@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 type Labels = BTreeMap<String, String>;
 
 /// Tells whether the pod's selector and required affinity accept the node.
-pub(crate) fn accepts_node(pod: &Pod, node: &Node) -> bool {
+pub fn accepts_node(pod: &Pod, node: &Node) -> bool {
     let Some(spec) = &pod.spec else { return true };
     let labels = node.metadata.labels.as_ref();
     let selected = spec

@@ -67,9 +67,20 @@ impl Cluster {
             .map(|(reason, count)| format!("{count} {reason}"))
             .collect();
         sentences.sort();
-        let message = format!("0/{total} nodes are available: {}.", sentences.join(", "));
+        let mut message = format!("0/{total} nodes are available: {}.", sentences.join(", "));
+        if wants_preemption(pod) {
+            message.push_str(" preemption: not done by this scheduler.");
+        }
         Err(Unschedulable { message })
     }
+}
+
+/// A pod of a higher priority would elsewhere push others out.
+fn wants_preemption(pod: &Pod) -> bool {
+    pod.spec.as_ref().is_some_and(|spec| {
+        spec.priority.is_some_and(|priority| priority > 0)
+            && spec.preemption_policy.as_deref() != Some("Never")
+    })
 }
 
 impl Wish<'_> {

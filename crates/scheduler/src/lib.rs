@@ -20,8 +20,11 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 
+pub use affinity::accepts_node;
 pub use cluster::Cluster;
 pub use filter::Unschedulable;
+pub use quantity::milli as quantity_milli;
+pub use taint::is_untolerated;
 
 /// Returns the node for `pod`, given all nodes and all pods bound to them.
 ///

@@ -1,7 +1,7 @@
 //! Amounts as Kubernetes writes them, in thousandths.
 
 /// Parses `text` into thousandths, rounding up; none if it is no quantity.
-pub(crate) fn milli(text: &str) -> Option<i128> {
+pub fn milli(text: &str) -> Option<i128> {
     let end = text
         .char_indices()
         .find(|&(index, letter)| {

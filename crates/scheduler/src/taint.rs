@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{Node, Pod, Taint, Toleration};
 
 /// Tells whether the node has a taint with this effect the pod does not tolerate.
-pub(crate) fn is_untolerated(pod: &Pod, node: &Node, effects: &[&str]) -> bool {
+pub fn is_untolerated(pod: &Pod, node: &Node, effects: &[&str]) -> bool {
     untolerated(pod, node, effects) > 0
 }
 

@@ -234,6 +234,18 @@ fn a_spread_constraint_keeps_the_difference_small() {
 }
 
 #[test]
+fn a_pod_of_higher_priority_is_told_that_nobody_is_pushed_out() {
+    let mut wish = requests("3", "1Mi");
+    wish["spec"]["priority"] = json!(1000);
+    let expected =
+        "0/2 nodes are available: 2 Insufficient cpu. preemption: not done by this scheduler.";
+    check(&pod(&wish), &two(), &[], expected);
+    wish["spec"]["preemptionPolicy"] = json!("Never");
+    let expected = "0/2 nodes are available: 2 Insufficient cpu.";
+    check(&pod(&wish), &two(), &[], expected);
+}
+
+#[test]
 fn a_field_that_is_not_honoured_is_named() {
     let wish = json!({"spec": {"topologySpreadConstraints": [{
         "topologyKey": "zone", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule", "minDomains": 3,

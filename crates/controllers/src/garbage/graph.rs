@@ -69,6 +69,12 @@ impl Graph {
         );
     }
 
+    /// Tells the graph that the API serves this kind no longer.
+    pub fn withdraw(&mut self, kind: &Kind) {
+        let key = (group(&kind.api_version).to_owned(), kind.kind.to_string());
+        self.kinds.remove(&key);
+    }
+
     /// Adds or replaces an object; returns the uids to decide on.
     pub fn apply(&mut self, node: Node) -> Vec<String> {
         let uid = node.uid.clone();

@@ -12,7 +12,7 @@ use crate::pod;
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
 /// Returns the `count` pods whose loss costs least, in deletion order.
-pub(super) fn victims<'a>(
+pub(crate) fn victims<'a>(
     active: &'a [Arc<Pod>],
     related: &[Arc<Pod>],
     count: usize,

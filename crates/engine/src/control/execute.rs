@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use serde_json::{Value, json};
 
+use super::announce;
 use super::events::Recorder;
 use super::kinds::Kinds;
 use super::request::{self, Deletion, RequestError};
@@ -47,8 +48,8 @@ pub(crate) struct Outcome {
     pub(crate) again: Option<Duration>,
     /// The first creation or deletion refused, in the words of the API.
     pub(crate) refusal: Option<CarryOutError>,
-    /// Creations that did not happen.
-    pub(crate) not_created: usize,
+    /// Creations of pods that did not happen.
+    pub(crate) pods_not_created: usize,
     /// Uids of objects whose deletion did not happen or was not needed.
     pub(crate) not_deleted: Vec<String>,
 }
@@ -108,7 +109,7 @@ impl Executor {
         }
         for rest in changes {
             match rest {
-                Change::Create { .. } => outcome.not_created += 1,
+                Change::Create { kind, .. } if kind.kind == "Pod" => outcome.pods_not_created += 1,
                 Change::Delete { uid, .. } => outcome.not_deleted.push(uid),
                 _ => {}
             }
@@ -165,21 +166,21 @@ impl Executor {
         while !left.is_empty() {
             let rest = left.split_off(batch.min(left.len()));
             let results: Vec<_> = stream::iter(left)
-                .map(|change| self.create(change))
+                .map(|change| async { (is_pod(&change), self.create(change).await) })
                 .buffer_unordered(AT_ONCE)
                 .collect()
                 .await;
             left = rest;
             batch *= 2;
             let mut refusal = None;
-            for result in results {
+            for (is_pod, result) in results {
                 if let Err(error) = result {
-                    outcome.not_created += 1;
+                    outcome.pods_not_created += usize::from(is_pod);
                     refusal.get_or_insert(error);
                 }
             }
             if let Some(error) = refusal {
-                outcome.not_created += left.len();
+                outcome.pods_not_created += left.iter().filter(|change| is_pod(change)).count();
                 return Err(error);
             }
         }
@@ -198,7 +199,8 @@ impl Executor {
         };
         let result = request::create(&self.client, &kind, namespace.as_deref(), &body).await;
         if let Some(regarding) = announce {
-            self.announce_creation(&regarding, &kind, &result);
+            let name = body["metadata"]["name"].as_str().unwrap_or_default();
+            self.announce_creation(&regarding, &kind, name, &result);
         }
         result?;
         Ok(())
@@ -208,19 +210,21 @@ impl Executor {
         &self,
         regarding: &ObjectReference,
         kind: &Kind,
+        name: &str,
         result: &Result<Value, RequestError>,
     ) {
-        let noun = kind.kind.to_lowercase();
         match result {
             Ok(created) => {
                 let name = created["metadata"]["name"].as_str().unwrap_or_default();
-                let message = format!("Created {noun}: {name}");
+                let message = announce::created(regarding, kind, name);
                 self.recorder
                     .record(regarding, EventKind::Normal, "SuccessfulCreate", message);
             }
             Err(error) if error.is_namespace_terminating() => {}
+            // It was made before, and that was announced.
+            Err(error) if error.code() == Some(409) => {}
             Err(error) => {
-                let message = format!("Error creating: {}", error.message());
+                let message = announce::not_created(regarding, kind, name, &error.message());
                 self.recorder
                     .record(regarding, EventKind::Warning, "FailedCreate", message);
             }
@@ -271,27 +275,19 @@ impl Executor {
             grace_seconds,
         };
         let result = request::delete(&self.client, &target, &deletion).await;
-        let noun = target.kind.kind.to_lowercase();
         let (result, told) = match result {
-            Ok(_) => {
-                let told = (
-                    EventKind::Normal,
-                    "SuccessfulDelete",
-                    format!("Deleted {noun}: {}", target.name),
-                );
-                (Ok(true), Some(told))
-            }
+            Ok(_) => (
+                Ok(true),
+                Some((EventKind::Normal, "SuccessfulDelete", None)),
+            ),
             Err(error) if error.code() == Some(404) => (Ok(false), None),
             Err(error) => {
-                let told = (
-                    EventKind::Warning,
-                    "FailedDelete",
-                    format!("Error deleting: {}", error.message()),
-                );
+                let told = (EventKind::Warning, "FailedDelete", Some(error.message()));
                 (Err(error.into()), Some(told))
             }
         };
-        if let (Some(regarding), Some((kind, reason, message))) = (announce, told) {
+        if let (Some(regarding), Some((kind, reason, error))) = (announce, told) {
+            let message = announce::deleted(&regarding, &target, error.as_deref());
             self.recorder.record(&regarding, kind, reason, message);
         }
         (uid, result)
@@ -320,4 +316,8 @@ impl Executor {
         request::subresource(&self.client, Method::PUT, target, "finalize", &namespace).await?;
         Ok(())
     }
+}
+
+fn is_pod(change: &Change) -> bool {
+    matches!(change, Change::Create { kind, .. } if kind.kind == "Pod")
 }

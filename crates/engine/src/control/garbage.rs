@@ -1,8 +1,9 @@
 //! Feeds the decisions about ownership and the end of namespaces: one graph of
 //! all objects, filled by metadata watches of every kind served.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use foreshore_controllers::garbage::{self, Graph, Node};
 use foreshore_controllers::{Kind, namespace};
@@ -13,7 +14,8 @@ use kube::api::DynamicObject;
 use kube::core::PartialObjectMeta;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::task::{AbortHandle, JoinSet};
 use tracing::debug;
 
 use super::cache::Cache;
@@ -26,6 +28,11 @@ use super::{Informers, Task, after_sync};
 /// Objects worked on at once.
 const WORKERS: usize = 8;
 
+/// Kinds are asked for anew this often, for what comes without a definition.
+const RESYNC: Duration = Duration::from_mins(1);
+/// Wait before they are asked for again, should the API not answer.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// The graph and who hears of its changes.
 struct World {
     graph: Mutex<Graph>,
@@ -35,6 +42,8 @@ struct World {
     /// Kinds whose first list is still under way: until then an owner that is
     /// not in the graph may just not have been listed.
     unlisted: watch::Sender<usize>,
+    /// Kinds may have come or gone.
+    stirred: Notify,
 }
 
 pub(super) fn tasks(informers: &mut Informers, executor: &Executor, kinds: &Kinds) -> Vec<Task> {
@@ -49,6 +58,7 @@ pub(super) fn tasks(informers: &mut Informers, executor: &Executor, kinds: &Kind
         namespaces: Arc::new(Queue::new()),
         known: informers.namespaces.cache(),
         unlisted: watch::Sender::new(served.len()),
+        stirred: Notify::new(),
     });
     let namespaces = Arc::clone(&world.namespaces);
     informers.namespaces.on_change(move |delta| {
@@ -56,12 +66,8 @@ pub(super) fn tasks(informers: &mut Informers, executor: &Executor, kinds: &Kind
             namespaces.add(delta.latest().name_any());
         }
     });
-    let mut tasks: Vec<Task> = served
-        .into_iter()
-        .map(|one| -> Task {
-            Box::pin(watch_kind(executor.client.clone(), one, Arc::clone(&world)))
-        })
-        .collect();
+    let watching = watch_all(executor.client.clone(), kinds.clone(), Arc::clone(&world));
+    let mut tasks: Vec<Task> = vec![Box::pin(watching)];
     tasks.push(collector(&world, executor));
     tasks.push(namespace_remover(&world, executor));
     tasks
@@ -159,7 +165,63 @@ impl World {
     }
 }
 
-async fn watch_kind(client: Client, served: Served, world: Arc<World>) {
+/// Watches every kind the API serves, also those that come later.
+async fn watch_all(client: Client, kinds: Kinds, world: Arc<World>) {
+    let mut watchers = JoinSet::new();
+    let mut known: HashMap<Kind, AbortHandle> = HashMap::new();
+    for served in kinds.owned() {
+        let watching = watch_kind(client.clone(), served.clone(), Arc::clone(&world), true);
+        known.insert(served.kind, watchers.spawn(watching));
+    }
+    loop {
+        tokio::select! {
+            () = world.stirred.notified() => {}
+            () = tokio::time::sleep(RESYNC) => {}
+            Some(Err(error)) = watchers.join_next() => {
+                // A watcher that was stopped has ended well.
+                if let Ok(panic) = error.try_into_panic() {
+                    std::panic::resume_unwind(panic);
+                }
+                continue;
+            }
+        }
+        if let Err(error) = kinds.discover(&client).await {
+            debug!(
+                error = &error as &dyn std::error::Error,
+                "kinds were not told; will ask again"
+            );
+            tokio::time::sleep(RETRY).await;
+            world.stirred.notify_one();
+            continue;
+        }
+        let owned = kinds.owned();
+        let served: HashSet<&Kind> = owned.iter().map(|served| &served.kind).collect();
+        let gone: Vec<Kind> = known
+            .keys()
+            .filter(|kind| !served.contains(kind))
+            .cloned()
+            .collect();
+        for kind in gone {
+            if let Some(watcher) = known.remove(&kind) {
+                watcher.abort();
+            }
+            world.graph().withdraw(&kind);
+            world.replace(&kind, Vec::new());
+        }
+        for served in owned {
+            if known.contains_key(&served.kind) {
+                continue;
+            }
+            let (kind, scope) = (served.kind.clone(), served.is_namespaced);
+            world.graph().serve(kind.clone(), scope);
+            let watching = watch_kind(client.clone(), served, Arc::clone(&world), false);
+            known.insert(kind, watchers.spawn(watching));
+        }
+    }
+}
+
+/// Watches one kind. `is_awaited` says that deciding waits for its first list.
+async fn watch_kind(client: Client, served: Served, world: Arc<World>, is_awaited: bool) {
     let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(client, &served.resource);
     let node =
         |object: PartialObjectMeta<DynamicObject>| Node::new(served.kind.clone(), &object.metadata);
@@ -167,8 +229,17 @@ async fn watch_kind(client: Client, served: Served, world: Arc<World>) {
         .default_backoff()
         .boxed();
     let mut list = Vec::new();
-    let mut is_first = true;
+    let mut is_first = is_awaited;
+    let makes_kinds = served.kind.kind == "CustomResourceDefinition";
     while let Some(event) = stream.next().await {
+        if makes_kinds
+            && matches!(
+                event,
+                Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_))
+            )
+        {
+            world.stirred.notify_one();
+        }
         match event {
             Ok(watcher::Event::Init) => list.clear(),
             Ok(watcher::Event::InitApply(object)) => list.push(node(object)),

@@ -1,4 +1,4 @@
-//! Which kinds the API serves, asked once and shared.
+//! Which kinds the API serves, shared by those who ask.
 
 use std::sync::{Arc, RwLock};
 

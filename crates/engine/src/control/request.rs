@@ -1,8 +1,12 @@
 //! Requests to the API for objects whose kind is only known as data.
 
+use std::sync::Arc;
+
 use foreshore_controllers::{Kind, Part, Propagation, Target};
 use http::{Method, Request};
-use kube::Client;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Api, Client};
 use serde_json::{Value, json};
 
 /// Why the API did not do what it was asked.
@@ -74,6 +78,44 @@ pub(crate) async fn read(client: &Client, target: &Target) -> Result<Value, Requ
     send(client, Method::GET, &path(target), JSON, &Value::Null).await
 }
 
+pub(crate) async fn read_part(
+    client: &Client,
+    target: &Target,
+    subresource: &str,
+) -> Result<Value, RequestError> {
+    let path = format!("{}/{subresource}", path(target));
+    send(client, Method::GET, &path, JSON, &Value::Null).await
+}
+
+/// The pods a selector, in its written form, accepts.
+pub(crate) async fn pods(
+    client: &Client,
+    namespace: &str,
+    selector: &str,
+) -> Result<Vec<Arc<Pod>>, RequestError> {
+    let parameters = ListParams::default().labels(selector);
+    let pods = Api::<Pod>::namespaced(client.clone(), namespace)
+        .list(&parameters)
+        .await
+        .map_err(|source| RequestError::Refused {
+            what: format!("LIST pods {selector}"),
+            source: Box::new(source),
+        })?;
+    Ok(pods.items.into_iter().map(Arc::new).collect())
+}
+
+/// What the pods a selector accepts were measured to use.
+pub(crate) async fn pod_metrics(
+    client: &Client,
+    namespace: &str,
+    selector: &str,
+) -> Result<Value, RequestError> {
+    let query = encoded(selector);
+    let path =
+        format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods?labelSelector={query}");
+    send(client, Method::GET, &path, JSON, &Value::Null).await
+}
+
 /// Tells whether a namespace holds any object of the kind.
 pub(crate) async fn is_any_left(
     client: &Client,
@@ -96,6 +138,7 @@ pub(crate) async fn merge_patch(
     let path = match part {
         Part::Main => path(target),
         Part::Status => format!("{}/status", path(target)),
+        Part::Scale => format!("{}/scale", path(target)),
     };
     send(client, Method::PATCH, &path, MERGE_PATCH, body).await
 }
@@ -151,6 +194,19 @@ pub(crate) async fn delete(
         body["gracePeriodSeconds"] = json!(seconds);
     }
     send(client, Method::DELETE, &path(target), JSON, &body).await
+}
+
+/// Writes text so that it can be part of a query.
+fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
 }
 
 const JSON: &str = "application/json";
@@ -212,6 +268,14 @@ mod tests {
     use super::*;
     use k8s_openapi::api::apps::v1::Deployment;
     use k8s_openapi::api::core::v1::Node;
+
+    #[test]
+    fn a_selector_survives_in_a_query() {
+        assert_eq!(
+            encoded("app=web,tier in (a,b)"),
+            "app%3Dweb%2Ctier%20in%20%28a%2Cb%29"
+        );
+    }
 
     #[test]
     fn paths_follow_group_and_scope() {

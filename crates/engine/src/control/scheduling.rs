@@ -282,7 +282,7 @@ fn changes_the_question(delta: &Delta<Pod>) -> bool {
 }
 
 /// All of a node that matters to a decision.
-fn relevant(node: &Node) -> impl PartialEq + use<> {
+pub(super) fn relevant(node: &Node) -> impl PartialEq + use<> {
     (
         node.metadata.labels.clone(),
         node.spec.clone(),

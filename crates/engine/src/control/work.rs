@@ -44,7 +44,8 @@ where
         .collect()
 }
 
-fn settle<K: Key>(queue: &Queue<K>, key: &K, outcome: &Outcome) {
+/// Decides from what came of the changes when the key is due again.
+pub(crate) fn settle<K: Key>(queue: &Queue<K>, key: &K, outcome: &Outcome) {
     match &outcome.refusal {
         None => queue.forget(key),
         Some(error) => {
