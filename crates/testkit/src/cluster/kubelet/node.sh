@@ -7,15 +7,17 @@ folder=$1 address=$2 name=$3
 socket=/run/containerd/containerd.sock
 
 # Copies of what other programs mounted would keep it alive as long as we live.
-while read -r line; do
-    fields=($line)
+mapfile -t mounts </proc/self/mountinfo
+for line in "${mounts[@]}"; do
     case "${line##* - }" in
     nsfs\ * | overlay\ *)
+        fields=($line)
         point=$(printf '%b' "${fields[4]}")
-        if [ "$point" != / ]; then umount --lazy "$point"; fi
+        # One below another is gone with it.
+        if [ "$point" != / ]; then umount --lazy "$point" || true; fi
         ;;
     esac
-done </proc/self/mountinfo
+done
 
 # Some paths of kubelet and runc are fixed.
 for path in run var/lib var/log; do
