@@ -191,7 +191,7 @@ fn run(
     }
     shared.hub.close();
     if let Some(disk) = disk {
-        disk.close(shared.snapshot().revision());
+        disk.close(shared.snapshot().revision(), shared.hub.history());
     }
     if let Some(reply) = closing {
         reply.send(()).ok();

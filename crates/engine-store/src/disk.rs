@@ -1,6 +1,7 @@
 //! The durable half of the store: one redb file with the newest version of every object.
 //! Every value carries a checksum; a file that does not add up is refused.
 
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,12 +10,18 @@ use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use tracing::warn;
 
+use crate::history::{self, History};
+use crate::layer::Source;
 use crate::object::{Key, Object, Resource};
 use crate::snapshot::Snapshot;
 use crate::store::Durability;
 
 const OBJECTS: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new("objects");
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+/// Recent events by revision, as of a clean end.
+const HISTORY: TableDefinition<u64, &[u8]> = TableDefinition::new("history");
+/// Resources of which fewer events are known.
+const FLOORS: TableDefinition<&str, u64> = TableDefinition::new("floors");
 
 /// Layout of the tables above; a file with another one is refused.
 const FORMAT: u64 = 1;
@@ -60,8 +67,15 @@ struct Undo {
     revision: u64,
 }
 
+/// What was found on disk.
+pub(crate) struct Opened {
+    pub(crate) disk: Disk,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) history: History,
+}
+
 pub(crate) struct Disk {
-    path: PathBuf,
+    source: Source,
     cache_bytes: usize,
     /// Absent after a failed write, until the file could be opened again.
     database: Option<Database>,
@@ -75,19 +89,21 @@ pub(crate) struct Disk {
 impl Disk {
     /// Opens or creates the file and reads everything in it.
     pub(crate) fn open(
-        path: &Path,
+        source: Source,
         durability: Durability,
         cache_bytes: usize,
-    ) -> Result<(Self, Snapshot), OpenError> {
-        if let Some(parent) = path.parent() {
+    ) -> Result<Opened, OpenError> {
+        let path = source.path.as_path();
+        if let Some(parent) = path.parent().filter(|_| source.layer.is_none()) {
             std::fs::create_dir_all(parent).map_err(|cause| OpenError::Directory {
                 path: parent.to_owned(),
                 cause,
             })?;
         }
         // The file library asserts some of its invariants; a damaged file must be an error here.
-        let opened = std::panic::catch_unwind(|| open_and_load(path, cache_bytes));
-        let (database, snapshot) = opened.unwrap_or_else(|_| {
+        let opened =
+            std::panic::catch_unwind(AssertUnwindSafe(|| open_and_load(&source, cache_bytes)));
+        let (database, snapshot, history) = opened.unwrap_or_else(|_| {
             Err(OpenError::Damaged {
                 path: path.to_owned(),
                 what: "its index is broken".into(),
@@ -96,7 +112,7 @@ impl Disk {
         let synced = Instant::now();
         let reserved = snapshot.revision;
         let mut disk = Self {
-            path: path.to_owned(),
+            source: source.clone(),
             cache_bytes,
             database: Some(database),
             undo: None,
@@ -107,7 +123,11 @@ impl Disk {
         };
         disk.reserve(snapshot.revision)
             .map_err(|cause| open_error(path, cause))?;
-        Ok((disk, snapshot))
+        Ok(Opened {
+            disk,
+            snapshot,
+            history,
+        })
     }
 
     fn reserve(&mut self, revision: u64) -> Result<(), redb::Error> {
@@ -197,9 +217,7 @@ impl Disk {
         let Some(undo) = &self.undo else {
             return Ok(());
         };
-        let database = Database::builder()
-            .set_cache_size(self.cache_bytes)
-            .open(&self.path)?;
+        let database = self.source.open(self.cache_bytes)?;
         let on_disk = database.begin_read()?.open_table(META)?.get("revision")?;
         if on_disk.is_some_and(|on_disk| on_disk.value() < undo.revision) {
             return Err(redb::Error::Corrupted("unsynced writes are gone".into()));
@@ -234,9 +252,13 @@ impl Disk {
         }
     }
 
-    pub(crate) fn close(mut self, revision: u64) {
+    pub(crate) fn close(mut self, revision: u64, history: History) {
         self.durability = Durability::Strict;
-        if let Err(error) = self.reserve(revision) {
+        let history = history.bounded();
+        let remembered = self.transact(redb::Durability::Immediate, |transaction| {
+            remember(transaction, revision, &history)
+        });
+        if let Err(error) = remembered.and_then(|()| self.reserve(revision)) {
             warn!(
                 error = &error as &dyn std::error::Error,
                 "store file was not closed cleanly"
@@ -331,10 +353,65 @@ fn open_error(path: &Path, cause: redb::Error) -> OpenError {
     }
 }
 
-fn open_and_load(path: &Path, cache_bytes: usize) -> Result<(Database, Snapshot), OpenError> {
-    let database = Database::builder()
-        .set_cache_size(cache_bytes)
-        .create(path)
+/// Writes the recent events in place of earlier ones.
+fn remember(
+    transaction: &redb::WriteTransaction,
+    revision: u64,
+    history: &History,
+) -> Result<(), redb::Error> {
+    transaction.delete_table(HISTORY)?;
+    transaction.delete_table(FLOORS)?;
+    let mut events = transaction.open_table(HISTORY)?;
+    for event in &history.events {
+        events.insert(event.revision(), history::encode(event).as_slice())?;
+    }
+    let mut floors = transaction.open_table(FLOORS)?;
+    for (resource, floor) in &history.floors {
+        floors.insert(resource.as_str(), *floor)?;
+    }
+    let mut meta = transaction.open_table(META)?;
+    meta.insert("history_start", history.start)?;
+    meta.insert("history_revision", revision)?;
+    Ok(())
+}
+
+/// Reads the events written at a clean end, if nothing was written after.
+fn recall(database: &Database, revision: u64) -> Result<Option<History>, redb::Error> {
+    let transaction = database.begin_read()?;
+    let meta = transaction.open_table(META)?;
+    let number = |name| -> Result<Option<u64>, redb::Error> {
+        Ok(meta.get(name)?.map(|guard| guard.value()))
+    };
+    let (written, start) = (number("history_revision")?, number("history_start")?);
+    let Some(start) = start.filter(|_| written == Some(revision)) else {
+        return Ok(None);
+    };
+    let mut history = History {
+        start,
+        ..History::default()
+    };
+    for entry in transaction.open_table(HISTORY)?.iter()? {
+        let (_, value) = entry?;
+        let Some(event) = history::decode(value.value()) else {
+            return Ok(None);
+        };
+        history.events.push(Arc::new(event));
+    }
+    for entry in transaction.open_table(FLOORS)?.iter()? {
+        let (resource, floor) = entry?;
+        let resource = Resource::new(resource.value());
+        history.floors.insert(resource, floor.value());
+    }
+    Ok(Some(history))
+}
+
+fn open_and_load(
+    source: &Source,
+    cache_bytes: usize,
+) -> Result<(Database, Snapshot, History), OpenError> {
+    let path = source.path.as_path();
+    let database = source
+        .create(cache_bytes)
         .map_err(|cause| open_error(path, cause.into()))?;
     let snapshot = load(&database).map_err(|problem| match problem {
         Problem::File(cause) => open_error(path, *cause),
@@ -347,7 +424,15 @@ fn open_and_load(path: &Path, cache_bytes: usize) -> Result<(Database, Snapshot)
             found,
         },
     })?;
-    Ok((database, snapshot))
+    let history = match recall(&database, snapshot.revision) {
+        Ok(Some(history)) => history,
+        // Watches start anew: nothing but their backlog is lost.
+        Ok(None) | Err(_) => History {
+            start: snapshot.revision,
+            ..History::default()
+        },
+    };
+    Ok((database, snapshot, history))
 }
 
 enum Problem {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
+use crate::history::History;
 use crate::object::{Key, Object, Resource};
 use crate::watcher::Watcher;
 
@@ -116,16 +117,37 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) fn new(limits: HubLimits, start: u64) -> Self {
-        let state = State {
-            topics: HashMap::new(),
-            next_id: 0,
-        };
+    /// `history` is what was remembered before a restart at `revision`.
+    pub(crate) fn new(limits: HubLimits, revision: u64, history: History) -> Self {
+        let mut topics: HashMap<Resource, Topic> = HashMap::new();
+        for (resource, floor) in history.floors {
+            topics.entry(resource).or_default().floor = Some(floor);
+        }
+        for event in history.events {
+            let topic = topics.entry(event.object.key.resource.clone()).or_default();
+            topic.remember(event, &limits);
+        }
         Self {
-            state: Mutex::new(state),
+            state: Mutex::new(State { topics, next_id: 0 }),
             limits,
-            start,
-            published: watch::Sender::new(start),
+            start: history.start,
+            published: watch::Sender::new(revision),
+        }
+    }
+
+    /// What is remembered now.
+    pub(crate) fn history(&self) -> History {
+        let state = self.lock();
+        let floors = state.topics.iter();
+        let floors = floors.filter_map(|(resource, topic)| Some((resource.clone(), topic.floor?)));
+        History {
+            start: self.start,
+            floors: floors.collect(),
+            events: state
+                .topics
+                .values()
+                .flat_map(|topic| topic.history.iter().cloned())
+                .collect(),
         }
     }
 

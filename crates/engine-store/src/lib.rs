@@ -6,7 +6,9 @@
 
 mod committer;
 mod disk;
+mod history;
 mod hub;
+mod layer;
 mod object;
 mod snapshot;
 mod store;
@@ -15,7 +17,10 @@ mod watcher;
 pub use crate::committer::{CommitError, Expect, Op};
 pub use crate::disk::OpenError;
 pub use crate::hub::{Event, EventKind, Scope, WatchError};
+pub use crate::layer::Layer;
 pub use crate::object::{Body, Facts, Key, Object, Resource};
 pub use crate::snapshot::Snapshot;
 pub use crate::store::{Backend, Durability, Limits, Options, Store};
 pub use crate::watcher::{Closed, Watcher};
+/// What a [`Layer`] opens.
+pub use redb::StorageBackend;

@@ -9,7 +9,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::committer::{self, CommitError, Op, Request};
 use crate::disk::{Disk, OpenError};
+use crate::history::History;
 use crate::hub::{Hub, HubLimits, Scope, WatchError};
+use crate::layer::{Layer, Source};
 use crate::object::{Key, Object, Resource};
 use crate::snapshot::Snapshot;
 use crate::watcher::Watcher;
@@ -21,6 +23,8 @@ pub enum Backend {
     Memory,
     /// One file, created when missing.
     Disk(PathBuf),
+    /// A file of the caller's making; the path only names it in messages. For tests.
+    Layered(PathBuf, Layer),
 }
 
 /// When a write counts as done.
@@ -148,11 +152,19 @@ impl Store {
             durability,
             limits,
         } = options;
-        let (disk, snapshot) = match backend {
-            Backend::Memory => (None, Snapshot::default()),
-            Backend::Disk(path) => {
-                let (disk, snapshot) = Disk::open(&path, durability, limits.cache_bytes)?;
-                (Some(disk), snapshot)
+        let source = match backend {
+            Backend::Memory => None,
+            Backend::Disk(path) => Some(Source { path, layer: None }),
+            Backend::Layered(path, layer) => Some(Source {
+                path,
+                layer: Some(layer),
+            }),
+        };
+        let (disk, snapshot, history) = match source {
+            None => (None, Snapshot::default(), History::default()),
+            Some(source) => {
+                let opened = Disk::open(source, durability, limits.cache_bytes)?;
+                (Some(opened.disk), opened.snapshot, opened.history)
             }
         };
         let hub_limits = HubLimits {
@@ -161,7 +173,7 @@ impl Store {
             watcher_queue: limits.watcher_queue.max(1),
         };
         let shared = Arc::new(Shared {
-            hub: Arc::new(Hub::new(hub_limits, snapshot.revision)),
+            hub: Arc::new(Hub::new(hub_limits, snapshot.revision, history)),
             newest: RwLock::new(snapshot),
             kept: Mutex::default(),
             limits,

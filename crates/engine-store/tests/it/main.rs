@@ -3,6 +3,9 @@
 mod concurrency;
 mod crash;
 mod damage;
+mod disk;
+mod power;
+mod restart;
 mod watch;
 
 use foreshore_engine_store::{Body, Expect, Key, Op, Resource};
