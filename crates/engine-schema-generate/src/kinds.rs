@@ -15,7 +15,7 @@ pub(crate) const SERVED: &[(Name, &[&str])] = &[
     (("", "v1", "persistentvolumes"), &["status"]),
     (
         ("", "v1", "pods"),
-        &["binding", "eviction", "log", "status"],
+        &["binding", "eviction", "exec", "log", "status"],
     ),
     (("", "v1", "secrets"), &[]),
     (("", "v1", "serviceaccounts"), &["token"]),

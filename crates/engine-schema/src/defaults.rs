@@ -3,6 +3,7 @@
 
 mod autoscaling;
 mod core;
+mod definition;
 mod image;
 mod network;
 mod workloads;
@@ -51,6 +52,10 @@ pub fn default_value(type_ref: TypeRef<'_>, value: &mut Value) {
 
 /// Runs what the server's code does for one struct.
 fn set_defaults(name: &str, fields: &mut Fields) {
+    if name.ends_with("apiextensions.v1.CustomResourceDefinitionSpec") {
+        definition::set_defaults(fields);
+        return;
+    }
     let Some((package, short)) = name
         .strip_prefix("io.k8s.api.")
         .and_then(|rest| rest.rsplit_once('.'))

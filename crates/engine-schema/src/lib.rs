@@ -9,6 +9,7 @@
 
 mod conform;
 mod convert;
+pub mod custom;
 pub mod defaults;
 mod fields;
 pub mod json;

@@ -103,6 +103,7 @@ pub(crate) fn builtin() -> Result<Schema, LoadError> {
             name: name.clone(),
             fields: Vec::new(),
             atomic: false,
+            rest: None,
         };
         let id = builder.push(Type::Struct(empty));
         builder.types.names.insert(name.clone(), id);
@@ -114,10 +115,11 @@ pub(crate) fn builtin() -> Result<Schema, LoadError> {
             .map(|(name, field)| builder.field(name, field))
             .collect::<Result<Vec<_>, _>>()?;
         let id = builder.types.names[&name];
-        builder.types.types[id.0 as usize] = Type::Struct(StructType {
+        builder.types.own[id.0 as usize] = Type::Struct(StructType {
             name,
             fields,
             atomic: structure.atomic,
+            rest: None,
         });
     }
     let mut types = builder.types;
@@ -219,15 +221,15 @@ fn resource(
 /// Takes the defaults of list keys over from the element's fields; a field that
 /// is always written stands for its zero value.
 fn fill_key_defaults(types: &mut Types) {
-    for index in 0..types.types.len() {
+    for index in 0..types.own.len() {
         let Type::List(ListType {
             element,
             kind: ListKind::Map(keys),
-        }) = &types.types[index]
+        }) = &types.own[index]
         else {
             continue;
         };
-        let Type::Struct(definition) = &types.types[element.0 as usize] else {
+        let Type::Struct(definition) = &types.own[element.0 as usize] else {
             continue;
         };
         let default = |name: &str| {
@@ -235,7 +237,7 @@ fn fill_key_defaults(types: &mut Types) {
             field
                 .default
                 .clone()
-                .or_else(|| match &types.types[field.type_id.0 as usize] {
+                .or_else(|| match &types.own[field.type_id.0 as usize] {
                     _ if field.presence != Presence::Always => None,
                     Type::Scalar(Scalar::String) => Some(Value::from("")),
                     Type::Scalar(Scalar::Int32 | Scalar::Int64) => Some(Value::from(0)),
@@ -250,7 +252,7 @@ fn fill_key_defaults(types: &mut Types) {
             })
             .collect();
         let element = *element;
-        types.types[index] = Type::List(ListType {
+        types.own[index] = Type::List(ListType {
             element,
             kind: ListKind::Map(filled),
         });
@@ -266,9 +268,9 @@ struct Builder {
 impl Builder {
     fn push(&mut self, found: Type) -> TypeId {
         let id = TypeId(
-            u32::try_from(self.types.types.len()).expect("the tables hold a few thousand types"),
+            u32::try_from(self.types.own.len()).expect("the tables hold a few thousand types"),
         );
-        self.types.types.push(found);
+        self.types.own.push(found);
         id
     }
 

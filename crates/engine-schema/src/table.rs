@@ -13,6 +13,7 @@ mod workloads;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::custom;
 use crate::resource::{Column, Resource};
 
 pub use self::duration::human_duration;
@@ -24,6 +25,13 @@ pub fn columns(resource: &Resource) -> &[Column] {
 
 /// The cells of one object, one for each column.
 pub fn row(resource: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
+    if resource
+        .columns
+        .iter()
+        .any(|column| column.json_path.is_some())
+    {
+        return custom::cells(resource, object, now);
+    }
     let shown = Shown { object, now };
     let cells = match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "pods") => Some(pod::cells(shown)),

@@ -48,6 +48,8 @@ pub struct StructType {
     pub fields: Vec<Field>,
     /// Server-side apply owns it as one value.
     pub atomic: bool,
+    /// What fields not named above look like, where such are kept.
+    pub rest: Option<TypeId>,
 }
 
 /// One field of a struct.
@@ -130,10 +132,11 @@ pub struct ListKey {
     pub default: Option<Value>,
 }
 
-/// An arena of types.
+/// An arena of types. One with a base goes on counting where that one ends.
 #[derive(Debug, Clone, Default)]
 pub struct Types {
-    pub(crate) types: Vec<Type>,
+    pub(crate) base: Option<&'static Self>,
+    pub(crate) own: Vec<Type>,
     pub(crate) names: HashMap<String, TypeId>,
 }
 
@@ -141,6 +144,24 @@ impl Types {
     /// The struct with that full name.
     pub fn named(&self, name: &str) -> Option<TypeRef<'_>> {
         self.names.get(name).map(|id| self.get(*id))
+    }
+
+    fn base_len(&self) -> usize {
+        self.base.map_or(0, |base| base.own.len())
+    }
+
+    fn at(&self, id: TypeId) -> &Type {
+        let index = id.0 as usize;
+        match self.base {
+            Some(base) if index < base.own.len() => base.at(id),
+            _ => &self.own[index - self.base_len()],
+        }
+    }
+
+    pub(crate) fn push(&mut self, found: Type) -> TypeId {
+        let index = self.base_len() + self.own.len();
+        self.own.push(found);
+        TypeId(u32::try_from(index).expect("the tables hold a few thousand types"))
     }
 
     /// The handle of a type of this arena.
@@ -186,7 +207,7 @@ impl<'a> TypeRef<'a> {
 
     /// What the type looks like.
     pub fn shape(self) -> Shape<'a> {
-        match &self.types.types[self.id.0 as usize] {
+        match self.types.at(self.id) {
             Type::Scalar(scalar) => Shape::Scalar(*scalar),
             Type::Struct(definition) => Shape::Struct {
                 definition,
@@ -230,7 +251,8 @@ impl<'a> TypeRef<'a> {
     pub fn child(self, key: &str) -> Option<Self> {
         match self.shape() {
             Shape::Struct { definition, .. } => {
-                definition.field(key).map(|field| self.field_type(field))
+                let field = definition.field(key).map(|field| self.field_type(field));
+                field.or_else(|| definition.rest.map(|rest| self.types.get(rest)))
             }
             Shape::Map { value, .. } => Some(value),
             Shape::Scalar(_) | Shape::List { .. } => None,

@@ -22,6 +22,8 @@ pub struct Violation {
 pub enum Reason {
     Required,
     Invalid,
+    /// A value of another type than the schema's.
+    TypeInvalid,
     NotSupported,
     Duplicate,
     Forbidden,
@@ -36,6 +38,7 @@ impl Reason {
         match self {
             Self::Required => "FieldValueRequired",
             Self::Invalid => "FieldValueInvalid",
+            Self::TypeInvalid => "FieldValueTypeInvalid",
             Self::NotSupported => "FieldValueNotSupported",
             Self::Duplicate => "FieldValueDuplicate",
             Self::Forbidden => "FieldValueForbidden",

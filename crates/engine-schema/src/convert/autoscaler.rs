@@ -50,7 +50,7 @@ pub(crate) fn to_v2(object: &mut Value) {
     if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
         let percent = spec.remove("targetCPUUtilizationPercentage");
         let percent = percent.and_then(|percent| percent.as_i64());
-        if let Some(percent) = percent.or(metrics.is_empty().then_some(CPU_DEFAULT)) {
+        if let Some(percent) = percent.or_else(|| metrics.is_empty().then_some(CPU_DEFAULT)) {
             metrics.push(cpu(percent));
         }
         spec.insert("metrics".into(), metrics.into());

@@ -49,21 +49,7 @@ pub(super) fn cells(plural: &str, shown: Shown<'_>) -> Option<Vec<Value>> {
             names,
             images,
         ],
-        "daemonsets" => vec![
-            shown.name(),
-            number("/status/desiredNumberScheduled"),
-            number("/status/currentNumberScheduled"),
-            number("/status/numberReady"),
-            number("/status/updatedNumberScheduled"),
-            number("/status/numberAvailable"),
-            json!(or_none(&labels(
-                shown.object["spec"]["template"]["spec"]["nodeSelector"].as_object()
-            ))),
-            shown.age(),
-            names,
-            images,
-            json!(selector_or_none(selector)),
-        ],
+        "daemonsets" => daemon_set(shown, selector),
         "jobs" => vec![
             shown.name(),
             json!(job_status(shown)),
@@ -90,6 +76,25 @@ pub(super) fn cells(plural: &str, shown: Shown<'_>) -> Option<Vec<Value>> {
         ],
         _ => return None,
     })
+}
+
+fn daemon_set(shown: Shown<'_>, selector: Option<String>) -> Vec<Value> {
+    let count = |field: &str| json!(shown.number(&format!("/status/{field}")));
+    let [names, images] = shown.containers(CONTAINERS);
+    let chosen = labels(shown.object["spec"]["template"]["spec"]["nodeSelector"].as_object());
+    vec![
+        shown.name(),
+        count("desiredNumberScheduled"),
+        count("currentNumberScheduled"),
+        count("numberReady"),
+        count("updatedNumberScheduled"),
+        count("numberAvailable"),
+        json!(or_none(&chosen)),
+        shown.age(),
+        names,
+        images,
+        json!(selector_or_none(selector)),
+    ]
 }
 
 fn selector_or_none(selector: Option<String>) -> String {
