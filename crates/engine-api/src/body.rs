@@ -1,7 +1,7 @@
 //! Request bodies: JSON, YAML or protobuf to values, and what is wrong with their fields.
 
 use foreshore_engine_schema::{ParseError, TypeRef, check_fields, parse_json};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::call::{Call, FieldValidation};
 use crate::object;
@@ -103,7 +103,20 @@ pub(crate) fn check(
     decoded: &Decoded,
 ) -> Answer<Vec<String>> {
     let validation = call.field_validation()?;
-    let report = check_fields(type_ref, &decoded.value);
+    let custom = call
+        .entry
+        .custom()
+        .filter(|_| call.entry.resource.kind == kind);
+    let (report, unknown) = match custom {
+        None => (check_fields(type_ref, &decoded.value), vec![]),
+        Some(custom) => {
+            let metadata = decoded.value.get("metadata").cloned();
+            let metadata = metadata.filter(|metadata| !metadata.is_null());
+            let head = metadata.map_or_else(|| json!({}), |metadata| json!({"metadata": metadata}));
+            let unknown = custom.version.prune(&mut decoded.value.clone());
+            (check_fields(type_ref, &head), unknown)
+        }
+    };
     let refuse = |why: &str| {
         Failure::bad_request(format!(
             "{kind} in version {version:?} cannot be handled as a {kind}: {why}"
@@ -112,7 +125,8 @@ pub(crate) fn check(
     if let Some(mismatch) = &report.mismatch {
         return Err(refuse(&mismatch.to_string()));
     }
-    let unknown = report.unknown_messages();
+    let unknown = unknown.iter().map(|path| format!("unknown field {path:?}"));
+    let unknown = report.unknown_messages().chain(unknown);
     let problems: Vec<String> = unknown.chain(decoded.duplicates.iter().cloned()).collect();
     match validation {
         _ if problems.is_empty() => Ok(vec![]),
@@ -128,7 +142,7 @@ pub(crate) fn check(
 /// Reads an object of the call's own kind; the second part are warnings.
 pub(crate) fn read_object(call: &Call) -> Answer<(Value, Vec<String>)> {
     let mut decoded = decode(&call.content_type, &call.body)?;
-    let resource = call.entry.resource;
+    let resource = &call.entry.resource;
     check_kind(&mut decoded.value, &call.entry.api_version, &resource.kind)?;
     let warnings = check(
         call,

@@ -38,7 +38,7 @@ pub(crate) struct Call {
 const MANAGER_MAX: usize = 128;
 
 impl Call {
-    pub(crate) fn subresource(&self) -> Option<&'static Subresource> {
+    pub(crate) fn subresource(&self) -> Option<&Subresource> {
         self.entry.resource.subresource(&self.path.subresource)
     }
 

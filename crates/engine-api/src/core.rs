@@ -6,15 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use foreshore_engine_store::{Object, Resource, Snapshot, Store};
 use jiff::Timestamp;
 use rand::RngExt;
-use tokio::sync::MutexGuard;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{MutexGuard, Notify};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::catalog::{Catalog, Entry};
+use crate::catalog::{Catalog, CustomCatalog, Entry};
+use crate::definition;
 use crate::metrics::Metrics;
 use crate::options::{Clock, Dialer, ServiceNetwork};
 use crate::pki::Pki;
 use crate::rbac::Policy;
 use crate::token::Signer;
+use crate::usage::Usage;
 use crate::user::UserInfo;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -40,6 +42,13 @@ pub(crate) struct Core {
     /// Ends all watches and log streams.
     pub(crate) closing: CancellationToken,
     policy: Mutex<Option<CachedPolicy>>,
+    custom: Mutex<Arc<CustomCatalog>>,
+    /// Wakes whoever removes the objects of deleted definitions.
+    pub(crate) cleanup: Arc<Notify>,
+    /// Ends with the server.
+    ended: CancellationToken,
+    _ended: DropGuard,
+    pub(crate) usage: Usage,
     /// Roles, cluster roles, and the bindings of either.
     access_rows: [Resource; 4],
 }
@@ -65,6 +74,7 @@ impl Core {
             dialer,
             tokens,
         } = parts;
+        let ended = CancellationToken::new();
         Self {
             store,
             catalog: Catalog::builtin(),
@@ -78,6 +88,11 @@ impl Core {
             services: tokio::sync::Mutex::new(()),
             closing: CancellationToken::new(),
             policy: Mutex::new(None),
+            custom: Mutex::default(),
+            cleanup: Arc::default(),
+            _ended: ended.clone().drop_guard(),
+            ended,
+            usage: Usage::default(),
             access_rows: [
                 "roles",
                 "clusterroles",
@@ -114,6 +129,32 @@ impl Core {
             policy: Arc::clone(&policy),
         });
         policy
+    }
+
+    /// What the stored definitions make, compiled again only when one has changed.
+    pub(crate) fn custom(&self) -> Arc<CustomCatalog> {
+        let rows = &definition::entry(self).rows;
+        let snapshot = self.store.snapshot();
+        let changed = snapshot.changed_at(rows);
+        let mut cached = self.custom.lock().unwrap_or_else(PoisonError::into_inner);
+        if !cached.is_of(changed) {
+            *cached = Arc::new(cached.renewed(changed, snapshot.list(rows, None, None)));
+        }
+        Arc::clone(&cached)
+    }
+
+    /// A resource that is served, built in or custom.
+    pub(crate) fn find(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Entry>> {
+        let builtin = self.catalog.find(group, version, plural);
+        if builtin.is_some() || group.is_empty() {
+            return builtin.cloned();
+        }
+        self.custom().find(group, version, plural).cloned()
+    }
+
+    /// Fires when the last handle to the server is dropped.
+    pub(crate) fn ended_token(&self) -> CancellationToken {
+        self.ended.clone()
     }
 
     /// The lock under which Services are written; nothing for other kinds.

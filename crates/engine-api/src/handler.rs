@@ -24,6 +24,7 @@ use crate::reply::{self, Content, Reply, ResponseBody};
 use crate::request::{Query, ResourcePath, Target, parse_path};
 use crate::status::{Answer, Failure, Named};
 use crate::subresource;
+use crate::usage;
 use crate::user::UserInfo;
 use crate::watch;
 use crate::write::{create, delete, patch, update};
@@ -88,8 +89,16 @@ where
     };
     let verb = verb(&parts.method, &path, &query)?;
     authorize(core, &user, verb, &path)?;
+    if path.group == usage::GROUP {
+        return usage::answer(core, verb, &path, &query).await;
+    }
     let entry = find(core, &path)?;
     entry.resource.plural.clone_into(resource);
+    if path.subresource == "exec" && entry.is("", "pods") {
+        // Whoever may look into a container may change it: reading is not enough.
+        authorize(core, &user, "create", &path)?;
+        return subresource::exec::connect(core, &entry, &path, &query, parts).await;
+    }
     let body = collect(body).await?;
     let streams = path.subresource == "log";
     let form = if streams {
@@ -219,7 +228,6 @@ fn authorize_path(core: &Core, user: &UserInfo, method: &Method, path: &str) -> 
 /// Subresources of pods and nodes that Kubernetes has and the engine has not yet.
 const REFUSED: &[&str] = &[
     "attach",
-    "exec",
     "portforward",
     "proxy",
     "ephemeralcontainers",
@@ -228,7 +236,6 @@ const REFUSED: &[&str] = &[
 
 fn find(core: &Core, path: &ResourcePath) -> Answer<Arc<Entry>> {
     let entry = core
-        .catalog
         .find(&path.group, &path.version, &path.resource)
         .ok_or_else(Failure::unknown_path)?;
     let is_namespace = entry.is("", "namespaces");
@@ -236,13 +243,13 @@ fn find(core: &Core, path: &ResourcePath) -> Answer<Arc<Entry>> {
         return Err(Failure::unknown_path());
     }
     if path.subresource.is_empty() {
-        return Ok(Arc::clone(entry));
+        return Ok(entry);
     }
     let served = entry.resource.subresource(&path.subresource);
     let served =
         served.is_some_and(|found| found.support == foreshore_engine_schema::Support::Served);
     if served && path.rest.is_empty() {
-        return Ok(Arc::clone(entry));
+        return Ok(entry);
     }
     if REFUSED.contains(&path.subresource.as_str())
         && matches!(path.resource.as_str(), "pods" | "nodes" | "services")

@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use foreshore_engine_schema::openapi;
+use foreshore_engine_schema::{custom, openapi};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::core::Core;
-use crate::discovery;
+use crate::discovery::{self, Offers};
 use crate::negotiate::{Range, ranges};
 use crate::reply::{ResponseBody, full, json_response, respond};
 use crate::request::Query;
@@ -39,8 +39,12 @@ pub(crate) fn answer(
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok());
     let accept = accept.unwrap_or_default();
+    let offers = || Offers::of(core);
     match segments[..] {
-        [] => Ok(json_response(StatusCode::OK, &json!({"paths": paths()}))),
+        [] => Ok(json_response(
+            StatusCode::OK,
+            &json!({"paths": paths(&offers())}),
+        )),
         ["version"] => Ok(json_response(StatusCode::OK, &version())),
         ["livez" | "readyz" | "healthz", ..] => Ok(health(core, segments[0], query)),
         ["metrics"] => Ok(metrics(core)),
@@ -63,30 +67,39 @@ pub(crate) fn answer(
                     Ok(tagged(
                         parts,
                         &content_type,
-                        &discovery::aggregated(core_group, version),
+                        &offers().aggregated(core_group, version),
                     ))
                 }
                 _ if core_group => Ok(json_response(
                     StatusCode::OK,
                     &discovery::core_versions(parts),
                 )),
-                _ => Ok(json_response(StatusCode::OK, &discovery::groups())),
+                _ => Ok(json_response(StatusCode::OK, &offers().groups())),
             }
         }
-        ["api", version] => resources("", version),
+        ["api", version] => resources(&offers(), "", version),
         ["apis", group] => {
-            let found = discovery::group(group).ok_or_else(Failure::unknown_path)?;
+            let found = offers().group(group).ok_or_else(Failure::unknown_path)?;
             Ok(json_response(StatusCode::OK, &found))
         }
-        ["apis", group, version] => resources(group, version),
-        ["openapi", "v3"] => Ok(json_response(StatusCode::OK, &openapi_index())),
+        ["apis", group, version] => resources(&offers(), group, version),
+        ["openapi", "v3"] => Ok(json_response(StatusCode::OK, &openapi_index(core))),
+        ["openapi", "v3", "apis", group, version]
+            if openapi::document(&segments[2..].join("/")).is_none() =>
+        {
+            let document = custom_document(core, group, version);
+            let document = document.ok_or_else(Failure::unknown_path)?;
+            Ok(tagged(parts, "application/json", &document))
+        }
         ["openapi", "v3", ..] => openapi_document(parts, accept, &segments[2..].join("/")),
         _ => Err(Failure::unknown_path()),
     }
 }
 
-fn resources(group: &str, version: &str) -> Answer<Response<ResponseBody>> {
-    let found = discovery::resources(group, version).ok_or_else(Failure::unknown_path)?;
+fn resources(offers: &Offers, group: &str, version: &str) -> Answer<Response<ResponseBody>> {
+    let found = offers
+        .resources(group, version)
+        .ok_or_else(Failure::unknown_path)?;
     Ok(json_response(StatusCode::OK, &found))
 }
 
@@ -209,12 +222,38 @@ fn openid_configuration() -> Value {
     })
 }
 
-fn openapi_index() -> Value {
+/// What OpenAPI says of the custom resources of a group-version.
+fn custom_document(core: &Core, group: &str, version: &str) -> Option<Value> {
+    let custom = core.custom();
+    let mut versions: Vec<&custom::Version> = custom
+        .entries()
+        .filter_map(|entry| entry.custom())
+        .map(|custom| &custom.version)
+        .filter(|made| made.resource.group == group && made.resource.version == version)
+        .collect();
+    versions.sort_by(|left, right| left.resource.plural.cmp(&right.resource.plural));
+    (!versions.is_empty()).then(|| custom::Version::document(&versions))
+}
+
+fn openapi_index(core: &Core) -> Value {
     let paths = openapi::documents().iter().map(|document| {
         let url = format!("/openapi/v3/{}?hash={}", document.path, document.hash);
         (document.path.clone(), json!({"serverRelativeURL": url}))
     });
-    json!({"paths": paths.collect::<serde_json::Map<_, _>>()})
+    let mut paths: serde_json::Map<String, Value> = paths.collect();
+    let custom = core.custom();
+    for entry in custom.entries() {
+        let (group, version) = (&entry.resource.group, &entry.resource.version);
+        let path = format!("apis/{group}/{version}");
+        if !paths.contains_key(&path)
+            && let Some(document) = custom_document(core, group, version)
+        {
+            let hash = hex::encode_upper(Sha256::digest(document.to_string()));
+            let url = format!("/openapi/v3/{path}?hash={hash}");
+            paths.insert(path, json!({"serverRelativeURL": url}));
+        }
+    }
+    json!({"paths": paths})
 }
 
 fn openapi_document(parts: &Parts, accept: &str, path: &str) -> Answer<Response<ResponseBody>> {
@@ -253,9 +292,9 @@ fn openapi_document(parts: &Parts, accept: &str, path: &str) -> Answer<Response<
     Ok(response)
 }
 
-fn paths() -> Vec<String> {
+fn paths(offers: &Offers) -> Vec<String> {
     let mut paths: Vec<String> = ["/api", "/api/v1", "/apis"].map(str::to_owned).to_vec();
-    paths.extend(discovery::served_paths());
+    paths.extend(offers.paths());
     let rest = [
         "/healthz",
         "/livez",

@@ -1,11 +1,15 @@
 //! Who may do what, by the stored roles and bindings. A pure function of them.
 
+mod escalation;
+
 use std::collections::HashMap;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::user::{MASTERS, UserInfo};
+
+pub(crate) use self::escalation::rules_of_object;
 
 /// What somebody wants to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,6 +93,10 @@ struct Binding {
 #[derive(Default)]
 pub(crate) struct Policy {
     bindings: Vec<Binding>,
+    /// Rules of cluster roles by name.
+    cluster: HashMap<String, Vec<Rule>>,
+    /// Rules of roles by namespace and name.
+    local: HashMap<(String, String), Vec<Rule>>,
 }
 
 impl Policy {
@@ -101,9 +109,9 @@ impl Policy {
     ) -> Self {
         let read = |bytes: &[u8]| serde_json::from_slice::<Stored>(bytes).ok();
         let cluster_stored: Vec<Stored> = cluster_roles.filter_map(read).collect();
-        let cluster: HashMap<&str, Vec<Rule>> = cluster_stored
+        let cluster: HashMap<String, Vec<Rule>> = cluster_stored
             .iter()
-            .map(|role| (role.metadata.name.as_str(), rules_of(role, &cluster_stored)))
+            .map(|role| (role.metadata.name.clone(), rules_of(role, &cluster_stored)))
             .collect();
         let local: HashMap<(String, String), Vec<Rule>> = roles
             .filter_map(read)
@@ -132,7 +140,11 @@ impl Policy {
             .filter_map(read)
             .map(bind)
             .collect();
-        Self { bindings }
+        Self {
+            bindings,
+            cluster,
+            local,
+        }
     }
 
     pub(crate) fn allows(&self, user: &UserInfo, wanted: &Attributes) -> bool {

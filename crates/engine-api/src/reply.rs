@@ -152,7 +152,7 @@ pub(crate) fn render(call: &Call, reply: Reply) -> Answer<Response<ResponseBody>
         Content::Page(page) => respond_value(code, form, &view_page(call, &page)?)?,
     };
     for warning in warnings {
-        let text = warning.replace(['"', '\\'], "'");
+        let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
         if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
             response.headers_mut().append(header::WARNING, value);
         }

@@ -16,6 +16,7 @@ use tower::Service;
 use crate::authn::token_digest;
 use crate::bootstrap;
 use crate::core::{Core, Parts};
+use crate::definition;
 use crate::handler;
 use crate::options::Options;
 use crate::pki::Pki;
@@ -61,6 +62,7 @@ impl ApiServer {
         bootstrap::create_missing(&server.core)
             .await
             .map_err(StartError::Bootstrap)?;
+        definition::spawn_cleanup(&server.core);
         Ok(server)
     }
 

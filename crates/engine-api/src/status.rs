@@ -13,6 +13,16 @@ pub struct Cause {
     pub message: String,
 }
 
+impl From<foreshore_engine_schema::Violation> for Cause {
+    fn from(violation: foreshore_engine_schema::Violation) -> Self {
+        Self {
+            reason: violation.reason.as_str(),
+            field: violation.path,
+            message: violation.message,
+        }
+    }
+}
+
 impl Cause {
     pub(crate) fn required(field: impl Into<String>, detail: &str) -> Self {
         let message = match detail {
@@ -190,6 +200,15 @@ impl Failure {
         Self::new(409, "Conflict", message).about(resource, name)
     }
 
+    /// A precondition that does not hold; the real server names the kind here.
+    pub(crate) fn precondition(group: &str, kind: &str, name: &str, why: &str) -> Self {
+        let named = Named {
+            group,
+            plural: kind,
+        };
+        Self::conflict(named, name, why)
+    }
+
     pub(crate) fn modified(resource: Named<'_>, name: &str) -> Self {
         let why = "the object has been modified; please apply your changes to the latest \
                    version and try again";
@@ -311,6 +330,11 @@ impl Failure {
             given => format!("{message} (got {given})"),
         };
         Self::new(415, "UnsupportedMediaType", message)
+    }
+
+    /// What the router of the real server says before anybody looks at the request.
+    pub(crate) fn unknown_patch_type() -> Self {
+        Self::new(415, "UnsupportedMediaType", "415: Unsupported Media Type")
     }
 
     pub(crate) fn not_acceptable(accepted: &str) -> Self {

@@ -1,6 +1,7 @@
 //! What is special about single kinds when they are written. Everything not
 //! mentioned here is the same for all.
 
+mod access;
 mod batch;
 mod checks;
 mod namespace;
@@ -12,11 +13,13 @@ mod service;
 mod storage;
 mod workload;
 
+use foreshore_engine_schema::custom::unsupported_features;
 use serde_json::{Map, Value};
 
 use crate::call::Call;
 use crate::catalog::Entry;
 use crate::core::Core;
+use crate::definition;
 use crate::names;
 use crate::object;
 use crate::status::{Answer, Cause, Failure};
@@ -75,9 +78,21 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ),
 ];
 
-/// What to tell the writer of a kind that is only kept.
-pub(crate) fn no_effect(entry: &Entry) -> Option<&'static str> {
+/// What to tell the writer of something that is only kept, or old.
+pub(crate) fn warnings(entry: &Entry, value: &Value) -> Vec<String> {
+    if let Some(custom) = entry.custom() {
+        return custom.version.deprecation.iter().cloned().collect();
+    }
+    if definition::is_definition(entry) {
+        return unsupported_features(value);
+    }
     let rows = entry.rows.as_str();
+    let found = WITHOUT_EFFECT.iter().filter(|(known, _)| *known == rows);
+    found.map(|(_, warning)| (*warning).to_owned()).collect()
+}
+
+/// Kinds that are kept without effect, with the reason.
+pub(crate) fn without_effect(rows: &str) -> Option<&'static str> {
     let found = WITHOUT_EFFECT.iter().find(|(known, _)| *known == rows);
     found.map(|(_, warning)| *warning)
 }
@@ -95,7 +110,7 @@ pub(crate) fn creates_on_update(entry: &Entry) -> bool {
 }
 
 pub(crate) fn needs_version(entry: &Entry) -> bool {
-    CONDITIONAL_UPDATE.contains(&entry.rows.as_str())
+    entry.custom().is_some() || CONDITIONAL_UPDATE.contains(&entry.rows.as_str())
 }
 
 pub(crate) fn returns_deleted(entry: &Entry) -> bool {
@@ -109,6 +124,13 @@ fn has_status(entry: &Entry) -> bool {
 /// Brings a new object into its first state.
 pub(crate) fn prepare_create(core: &Core, call: &Call, value: &mut Value) -> Answer<()> {
     let entry = &call.entry;
+    if entry.custom().is_some() {
+        if has_status(entry) {
+            value.as_object_mut().map(|map| map.remove("status"));
+        }
+        object::metadata_mut(value).insert("generation".into(), 1.into());
+        return Ok(());
+    }
     if has_status(entry) && !entry.is("", "nodes") {
         object::map_mut(value, "status").clear();
     }
@@ -135,6 +157,10 @@ pub(crate) fn prepare_create(core: &Core, call: &Call, value: &mut Value) -> Ans
             Ok(())
         }
         "persistentvolumeclaims" => storage::prepare_claim(core, value),
+        "customresourcedefinitions.apiextensions.k8s.io" => {
+            definition::settle(core, value, call.now)
+        }
+        _ if is_access(entry) => access::confirm(core, call, value, None),
         _ => Ok(()),
     }
 }
@@ -160,14 +186,23 @@ pub(crate) fn prepare_update(
                 "services" => service::prepare_update(core, entry, value, old)?,
                 "pods" => pod::prepare_update(value, old),
                 "daemonsets.apps" => workload::prepare_daemon_set_update(value, old),
+                "customresourcedefinitions.apiextensions.k8s.io" => {
+                    definition::settle(core, value, call.now)?;
+                }
+                _ if is_access(entry) => access::confirm(core, call, value, Some(old))?,
                 _ => {}
             }
         }
     }
-    if GENERATION.contains(&entry.rows.as_str()) {
+    if entry.custom().is_some() || GENERATION.contains(&entry.rows.as_str()) {
         raise_generation(entry, value, old);
     }
     Ok(())
+}
+
+/// Roles and bindings, which give permissions.
+fn is_access(entry: &Entry) -> bool {
+    entry.resource.group == "rbac.authorization.k8s.io"
 }
 
 /// Takes a member from the old object, or its absence.
@@ -190,6 +225,15 @@ fn keep_all_but_status(entry: &Entry, value: &mut Value, old: &Value) {
     let metadata = value.get("metadata").cloned();
     let mut kept = old.as_object().cloned().unwrap_or_else(Map::new);
     object::set(&mut kept, "status", status);
+    if entry.custom().is_some() {
+        let owners = metadata
+            .as_ref()
+            .and_then(|metadata| metadata.get("managedFields"))
+            .cloned();
+        *value = Value::Object(kept);
+        object::set(object::metadata_mut(value), "managedFields", owners);
+        return;
+    }
     object::set(&mut kept, "metadata", metadata);
     *value = Value::Object(kept);
     match entry.rows.as_str() {
@@ -207,6 +251,19 @@ fn raise_generation(entry: &Entry, value: &mut Value, old: &Value) {
             .any(differs),
         "deployments.apps" if call_writes_main(value, old) => {
             differs("/spec") || differs("/metadata/annotations")
+        }
+        _ if entry.custom().is_some() => {
+            let rest = |value: &Value| {
+                let mut rest = value.clone();
+                if let Some(map) = rest.as_object_mut() {
+                    map.remove("metadata");
+                    if has_status(entry) {
+                        map.remove("status");
+                    }
+                }
+                rest
+            };
+            rest(value) != rest(old)
         }
         _ => differs("/spec"),
     };
@@ -243,6 +300,7 @@ fn validate_kind(entry: &Entry, value: &Value) -> Vec<Cause> {
         "priorityclasses.scheduling.k8s.io" => policy::validate_priority(value),
         "persistentvolumes" => storage::validate_volume(value),
         "persistentvolumeclaims" => storage::validate_claim(value),
+        "customresourcedefinitions.apiextensions.k8s.io" => definition::validate(value),
         "services" => service::validate(value),
         "configmaps" | "secrets" => validate_keys(value),
         _ => vec![],
@@ -273,6 +331,7 @@ pub(crate) fn validate_update(call: &Call, value: &Value, old: &Value) -> Vec<Ca
         "deployments.apps" | "replicasets.apps" | "statefulsets.apps" | "daemonsets.apps" => {
             workload::validate_update(&entry.resource.plural, value, old)
         }
+        "customresourcedefinitions.apiextensions.k8s.io" => definition::validate_update(value, old),
         "controllerrevisions.apps" => workload::validate_revision_update(value, old),
         "jobs.batch" => batch::validate_job_update(value, old),
         "priorityclasses.scheduling.k8s.io" => policy::validate_priority_update(value, old),

@@ -2,6 +2,7 @@
 
 mod binding;
 mod eviction;
+pub(crate) mod exec;
 mod log;
 mod scale;
 mod token;

@@ -8,7 +8,7 @@ use crate::reply::metadata_only;
 
 /// One row; the object comes with it as the request asks.
 pub(crate) fn row(call: &Call, object: &Value) -> Value {
-    let cells = columns::row(call.entry.resource, object, call.now);
+    let cells = columns::row(&call.entry.resource, object, call.now);
     let object = match call.query.get("includeObject") {
         Some("None") => Value::Null,
         Some("Object") => object.clone(),
@@ -26,7 +26,7 @@ pub(crate) fn table(
     headed: bool,
 ) -> Value {
     let definitions: Vec<Value> = if headed {
-        columns::columns(call.entry.resource)
+        columns::columns(&call.entry.resource)
             .iter()
             .map(|column| {
                 json!({

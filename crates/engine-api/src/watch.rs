@@ -364,7 +364,7 @@ impl Writing {
     }
 
     fn bookmark(&mut self, revision: u64, initial_events_end: bool) -> Bytes {
-        let resource = self.call.entry.resource;
+        let resource = &self.call.entry.resource;
         let mut metadata = json!({"resourceVersion": revision.to_string()});
         if initial_events_end {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});

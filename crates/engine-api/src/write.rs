@@ -15,20 +15,28 @@ use crate::status::{Answer, Cause, Failure};
 
 /// Brings a value into the form in which the real server would hold it.
 pub(crate) fn normalize(entry: &Entry, value: &mut Value) {
-    conform(entry.type_ref(), value);
-    defaults::apply_defaults(entry.resource, value);
+    let Some(custom) = entry.custom() else {
+        conform(entry.type_ref(), value);
+        defaults::apply_defaults(&entry.resource, value);
+        return;
+    };
+    if let (Some(type_ref), Some(metadata)) = (
+        entry.type_ref().child("metadata"),
+        value.get_mut("metadata"),
+    ) {
+        conform(type_ref, metadata);
+    }
+    custom.version.prune(value);
+    custom.version.fill(value);
 }
 
 /// What the schema says against a finished object.
 pub(crate) fn schema_causes(entry: &Entry, value: &Value) -> Vec<Cause> {
-    check_required(entry.type_ref(), value)
-        .into_iter()
-        .map(|violation| Cause {
-            reason: violation.reason.as_str(),
-            field: violation.path,
-            message: violation.message,
-        })
-        .collect()
+    let found = match entry.custom() {
+        None => check_required(entry.type_ref(), value),
+        Some(custom) => custom.version.check(value),
+    };
+    found.into_iter().map(Cause::from).collect()
 }
 
 /// Refuses when anything is wrong; a field is blamed once.
@@ -58,7 +66,7 @@ pub(crate) fn manager(call: &Call) -> Answer<Manager> {
 /// Records who owns which field after a write that is not an apply.
 pub(crate) fn record_owners(call: &Call, live: Option<&Value>, new: &Value) -> Answer<Value> {
     let manager = manager(call)?;
-    let reset = reset_fields(call.entry.resource, &call.path.subresource);
+    let reset = reset_fields(&call.entry.resource, &call.path.subresource);
     Ok(foreshore_engine_merge::update(UpdateRequest {
         type_ref: call.entry.type_ref(),
         live,

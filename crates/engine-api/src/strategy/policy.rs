@@ -135,6 +135,6 @@ pub(super) fn resolve_priority(
     let spec = object::map_mut(pod, "spec");
     spec.insert("priority".into(), priority);
     spec.entry("preemptionPolicy")
-        .or_insert(preemption.unwrap_or(json!("PreemptLowerPriority")));
+        .or_insert(preemption.unwrap_or_else(|| json!("PreemptLowerPriority")));
     Ok(())
 }

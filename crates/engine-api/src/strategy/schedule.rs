@@ -41,7 +41,7 @@ pub(super) fn check(text: &str) -> Result<(), String> {
     }
     if text.starts_with('@') {
         let every = text.strip_prefix("@every ");
-        if WORDS.contains(&text) || every.is_some_and(|length| is_length(length)) {
+        if WORDS.contains(&text) || every.is_some_and(is_length) {
             return Ok(());
         }
         return Err(match every {

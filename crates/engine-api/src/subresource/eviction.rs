@@ -56,14 +56,18 @@ pub(super) async fn evict(core: &Core, call: &Call) -> Answer<Reply> {
         }
         if let Some(budget) = budgets.into_iter().next() {
             if may_go_unhealthy(&value, &object::decode(&budget)?) {
-                options.version.get_or_insert(pod.revision.to_string());
+                options
+                    .version
+                    .get_or_insert_with(|| pod.revision.to_string());
             } else {
                 spend(core, call, budget, options.dry_run).await?;
             }
         }
     } else if !has_ended(&value) {
         // It must not become healthy, and so count for its budget, before it goes.
-        options.version.get_or_insert(pod.revision.to_string());
+        options
+            .version
+            .get_or_insert_with(|| pod.revision.to_string());
     }
     remove(core, call, options).await?;
     let done = json!({

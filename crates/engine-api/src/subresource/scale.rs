@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::body;
 use crate::call::Call;
+use crate::catalog::Entry;
 use crate::core::Core;
 use crate::object::{self, text};
 use crate::reply::{Content, Reply};
@@ -18,9 +19,9 @@ pub(super) fn get(core: &Core, call: &Call) -> Answer<Reply> {
     let key = call.entry.key(&call.path.namespace, &call.path.name);
     let stored = core.store.get(&key);
     let stored = stored.ok_or_else(|| Failure::not_found(call.entry.named(), &call.path.name))?;
-    Ok(Reply::ok(Content::Other(scale_of(
-        &call.entry.present(&stored)?,
-    ))))
+    let paths = Paths::of(&call.entry)?;
+    let value = call.entry.present(&stored)?;
+    Ok(Reply::ok(Content::Other(scale_of(&paths, &value))))
 }
 
 pub(super) async fn replace(core: &Core, call: &Call) -> Answer<Reply> {
@@ -41,8 +42,9 @@ pub(super) async fn patch(core: &Core, call: &Call) -> Answer<Reply> {
 }
 
 async fn write(core: &Core, call: &Call, scale: impl Fn(&Value) -> Answer<Value>) -> Answer<Reply> {
+    let paths = Paths::of(&call.entry)?;
     let reply = change(core, call, |old| {
-        let current = scale_of(old);
+        let current = scale_of(&paths, old);
         let wanted = scale(&current)?;
         let replicas = wanted
             .pointer("/spec/replicas")
@@ -65,7 +67,7 @@ async fn write(core: &Core, call: &Call, scale: impl Fn(&Value) -> Answer<Value>
             ));
         }
         let mut value = old.clone();
-        object::map_mut(&mut value, "spec").insert("replicas".into(), replicas);
+        set(&mut value, &paths.replicas, replicas);
         let version = text(&wanted, "/metadata/resourceVersion");
         let conditional =
             !version.is_empty() && version != text(&current, "/metadata/resourceVersion");
@@ -89,13 +91,58 @@ async fn write(core: &Core, call: &Call, scale: impl Fn(&Value) -> Answer<Value>
         _ => return Err(Failure::internal("a change gives an object")),
     };
     Ok(Reply {
-        content: Content::Other(scale_of(&value)),
+        content: Content::Other(scale_of(&paths, &value)),
         ..reply
     })
 }
 
+/// Where a kind keeps what its scale shows.
+struct Paths {
+    replicas: String,
+    status_replicas: String,
+    /// A selector in its text form; nothing means the workloads' own.
+    selector: Option<String>,
+    is_custom: bool,
+}
+
+impl Paths {
+    fn of(entry: &Entry) -> Answer<Self> {
+        let Some(custom) = entry.custom() else {
+            return Ok(Self {
+                replicas: "/spec/replicas".to_owned(),
+                status_replicas: "/status/replicas".to_owned(),
+                selector: None,
+                is_custom: false,
+            });
+        };
+        let scale = custom
+            .version
+            .scale
+            .clone()
+            .ok_or_else(Failure::unknown_path)?;
+        Ok(Self {
+            replicas: scale.replicas,
+            status_replicas: scale.status_replicas,
+            selector: scale.selector,
+            is_custom: true,
+        })
+    }
+}
+
+/// Sets what stands under a pointer, making the objects on the way.
+fn set(value: &mut Value, pointer: &str, wanted: Value) {
+    let mut place = value;
+    for name in pointer.split('/').skip(1) {
+        if !place.is_object() {
+            *place = json!({});
+        }
+        place = &mut place[name];
+    }
+    *place = wanted;
+}
+
 /// The scale of a workload.
-fn scale_of(value: &Value) -> Value {
+fn scale_of(paths: &Paths, value: &Value) -> Value {
     let mut metadata = json!({});
     for field in [
         "name",
@@ -109,13 +156,17 @@ fn scale_of(value: &Value) -> Value {
             metadata[field] = found.into();
         }
     }
-    let count = |pointer| value.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+    let count = |pointer: &str| value.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
     let mut spec = json!({});
-    if count("/spec/replicas") != 0 {
-        spec["replicas"] = count("/spec/replicas").into();
+    if count(&paths.replicas) != 0 {
+        spec["replicas"] = count(&paths.replicas).into();
     }
-    let mut status = json!({"replicas": count("/status/replicas")});
-    let selector = selector_text(value.pointer("/spec/selector").unwrap_or(&Value::Null));
+    let mut status = json!({"replicas": count(&paths.status_replicas)});
+    let selector = match &paths.selector {
+        Some(pointer) => text(value, pointer).to_owned(),
+        None if paths.is_custom => String::new(),
+        None => selector_text(value.pointer("/spec/selector").unwrap_or(&Value::Null)),
+    };
     if !selector.is_empty() {
         status["selector"] = selector.into();
     }
@@ -159,14 +210,21 @@ mod tests {
 
     #[test]
     fn a_workload_is_shown_as_a_scale() {
-        let scale = scale_of(&json!({
+        let paths = Paths {
+            replicas: "/spec/replicas".to_owned(),
+            status_replicas: "/status/replicas".to_owned(),
+            selector: None,
+            is_custom: false,
+        };
+        let object = json!({
             "metadata": {"name": "web", "namespace": "a", "labels": {"x": "y"}},
             "spec": {"replicas": 3, "selector": {
                 "matchLabels": {"app": "web"},
                 "matchExpressions": [{"key": "tier", "operator": "In", "values": ["a", "b"]}],
             }},
             "status": {"replicas": 2},
-        }));
+        });
+        let scale = scale_of(&paths, &object);
         assert_eq!(scale["spec"]["replicas"], 3);
         assert_eq!(
             scale["status"],

@@ -32,7 +32,7 @@ pub(crate) async fn create_value(core: &Core, call: &Call, mut value: Value) -> 
 /// Creates an object whose managed fields are settled already, as apply does.
 pub(crate) async fn finish(core: &Core, call: &Call, value: Value) -> Answer<Reply> {
     let dry_run = call.dry_run()?;
-    let no_effect = strategy::no_effect(&call.entry).map(str::to_owned);
+    let no_effect = strategy::warnings(&call.entry, &value);
     let prefix = object::text(&value, "/metadata/generateName").to_owned();
     let generated = object::name(&value).is_empty() && !prefix.is_empty();
     let mut tries = 0;
@@ -45,7 +45,7 @@ pub(crate) async fn finish(core: &Core, call: &Call, value: Value) -> Answer<Rep
         match create_once(core, call, value, dry_run).await {
             Err(failure)
                 if generated && failure.reason == "AlreadyExists" && tries < NAME_TRIES => {}
-            Ok(reply) => return Ok(reply.warn(no_effect.into_iter().collect())),
+            Ok(reply) => return Ok(reply.warn(no_effect)),
             Err(failure) => return Err(failure),
         }
     }
@@ -96,6 +96,9 @@ async fn create_once(core: &Core, call: &Call, mut value: Value, dry_run: bool) 
     }
     metadata.insert("uid".into(), new_uid().into());
     metadata.insert("creationTimestamp".into(), object::time(call.now));
+    if entry.custom().is_some_and(|custom| custom.terminating) {
+        return Err(Failure::method_not_allowed());
+    }
     if entry.resource.namespaced {
         strategy::check_namespace(core, call, &name)?;
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::body;
 use crate::call::{Call, success};
 use crate::core::Core;
+use crate::definition;
 use crate::object;
 use crate::reply::{Content, Page, Reply};
 use crate::selection::Selection;
@@ -122,21 +123,21 @@ impl DeleteOptions {
         stored: &Object,
         value: &Value,
     ) -> Answer<()> {
-        let named = call.entry.named();
+        let resource = &call.entry.resource;
+        let refuse = |why: &str| Failure::precondition(&resource.group, &resource.kind, name, why);
         let found = object::uid(value);
         if let Some(wanted) = self.uid.as_deref().filter(|wanted| *wanted != found) {
-            let why = format!(
-                "Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
-            );
-            return Err(Failure::conflict(named, name, &why));
+            return Err(refuse(&format!(
+                "the UID in the precondition ({wanted}) does not match the UID in record \
+                 ({found}). The object might have been deleted and then recreated"
+            )));
         }
         let found = stored.revision.to_string();
         if let Some(wanted) = self.version.as_deref().filter(|wanted| *wanted != found) {
-            let why = format!(
-                "Precondition failed: ResourceVersion in precondition: {wanted}, ResourceVersion \
-                 in object meta: {found}"
-            );
-            return Err(Failure::conflict(named, name, &why));
+            return Err(refuse(&format!(
+                "the ResourceVersion in the precondition ({wanted}) does not match the \
+                 ResourceVersion in record ({found}). The object might have been modified"
+            )));
         }
         Ok(())
     }
@@ -228,6 +229,9 @@ pub(crate) async fn delete_one(
         };
         match core.store.write(op).await {
             Ok(stored) => {
+                if definition::is_definition(entry) {
+                    core.cleanup.notify_one();
+                }
                 let shown = entry.present(&stored)?;
                 return Ok(if gone {
                     Outcome::Gone(shown)
@@ -245,6 +249,9 @@ pub(crate) async fn delete_one(
 /// Works out the object's next state, and whether that is its end.
 fn mark(call: &Call, mut value: Value, options: &DeleteOptions) -> (Value, bool) {
     settle_finalizers(&mut value, options.propagation);
+    if definition::is_definition(&call.entry) && !object::is_deleting(&value) {
+        definition::hold(&mut value, call.now);
+    }
     let is_pod = call.entry.is("", "pods");
     let is_namespace = call.entry.is("", "namespaces");
     let grace = if is_pod {

@@ -25,8 +25,9 @@ pub(crate) enum PatchKind {
     Apply,
 }
 
-const ACCEPTED: &str = "application/json-patch+json, application/merge-patch+json, \
-                        application/strategic-merge-patch+json, application/apply-patch+yaml";
+/// Merging by the rules of built-in types is not for others.
+const ACCEPTED_CUSTOM: &str = "application/json-patch+json, application/merge-patch+json, \
+                               application/apply-patch+yaml";
 
 impl PatchKind {
     pub(crate) fn of(content_type: &str) -> Answer<Self> {
@@ -35,7 +36,7 @@ impl PatchKind {
             "application/merge-patch+json" => Ok(Self::Merge),
             "application/strategic-merge-patch+json" => Ok(Self::Strategic),
             "application/apply-patch+yaml" => Ok(Self::Apply),
-            other => Err(Failure::unsupported_media(other, ACCEPTED)),
+            _ => Err(Failure::unknown_patch_type()),
         }
     }
 }
@@ -50,6 +51,9 @@ pub(crate) struct Patch {
 impl Patch {
     pub(crate) fn read(call: &Call) -> Answer<Self> {
         let kind = PatchKind::of(&call.content_type)?;
+        if kind == PatchKind::Strategic && call.entry.custom().is_some() {
+            return Err(Failure::unsupported_media("", ACCEPTED_CUSTOM));
+        }
         if kind == PatchKind::Apply {
             let duplicates = body::decode_json(&call.body)
                 .map(|decoded| decoded.duplicates)
@@ -129,7 +133,7 @@ pub(crate) async fn patch(core: &Core, call: &Call) -> Answer<Reply> {
     if patch.kind == PatchKind::Apply {
         return apply_patch(core, call, patch).await;
     }
-    let resource = call.entry.resource;
+    let resource = &call.entry.resource;
     let type_ref = call.entry.type_ref();
     let warnings = std::sync::Mutex::new(Vec::new());
     let reply = change(core, call, |old| {
@@ -161,7 +165,7 @@ async fn apply_patch(core: &Core, call: &Call, patch: Patch) -> Answer<Reply> {
         let cause = Cause::required("fieldManager", "is required for apply patch");
         return Err(bad_patch_option(cause));
     }
-    let resource = call.entry.resource;
+    let resource = &call.entry.resource;
     let mut decoded = Decoded {
         value: patch.body,
         duplicates: patch.duplicates,
@@ -217,7 +221,7 @@ async fn apply_patch(core: &Core, call: &Call, patch: Patch) -> Answer<Reply> {
 
 fn apply_config(call: &Call, live: Option<&Value>, config: &Value) -> Answer<Value> {
     let manager = manager(call)?;
-    let reset = reset_fields(call.entry.resource, &call.path.subresource);
+    let reset = reset_fields(&call.entry.resource, &call.path.subresource);
     let request = ApplyRequest {
         type_ref: call.entry.type_ref(),
         live,

@@ -83,8 +83,6 @@ pub(crate) async fn change(
     let entry = &call.entry;
     let dry_run = call.dry_run()?;
     call.field_validation()?;
-    let no_effect = strategy::no_effect(entry).map(str::to_owned);
-    let no_effect: Vec<String> = no_effect.into_iter().collect();
     let name = &call.path.name;
     let key = entry.key(&call.path.namespace, name);
     for _ in 0..TRIES {
@@ -97,9 +95,12 @@ pub(crate) async fn change(
         let changed = transform(&old)?;
         let conditional = changed.conditional;
         let value = match finish(core, call, &old, changed)? {
-            Finished::Same => return Ok(Reply::ok(Content::Stored(stored)).warn(no_effect)),
+            Finished::Same => {
+                return Ok(Reply::ok(Content::Stored(stored)).warn(strategy::warnings(entry, &old)));
+            }
             Finished::Changed(value) => value,
         };
+        let no_effect = strategy::warnings(entry, &value);
         if dry_run {
             return Ok(Reply::ok(Content::Object(value)).warn(no_effect));
         }

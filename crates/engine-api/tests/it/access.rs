@@ -290,3 +290,63 @@ async fn reviews_tell_what_is_allowed() {
     let rules = ground.post(path, rules).await.expect(201);
     assert_eq!(rules["status"]["resourceRules"][0]["verbs"], json!(["*"]));
 }
+
+#[tokio::test]
+async fn nobody_grants_what_they_do_not_have() {
+    let ground = Ground::start().await;
+    let roles = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    let rule = |resources: &[&str], verbs: &[&str]| json!({"apiGroups": ["", "rbac.authorization.k8s.io"], "resources": resources, "verbs": verbs});
+    let own = json!({"metadata": {"name": "own"}, "rules": [
+        rule(&["pods"], &["get"]), rule(&["roles", "rolebindings"], &["create", "update"]),
+    ]});
+    ground
+        .post(&format!("{roles}/roles"), own)
+        .await
+        .expect(201);
+    let bind = |name: &str, role: &str| {
+        json!({
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role},
+            "subjects": [{"kind": "User", "name": "eve", "apiGroup": "rbac.authorization.k8s.io"}],
+        })
+    };
+    ground
+        .post(&format!("{roles}/rolebindings"), bind("own", "own"))
+        .await
+        .expect(201);
+    let more =
+        json!({"metadata": {"name": "more"}, "rules": [rule(&["secrets"], &["get", "list"])]});
+    ground
+        .post(&format!("{roles}/roles"), more.clone())
+        .await
+        .expect(201);
+    let eve = UserInfo::new("eve", &["team"]);
+    let post = async |path: String, body: serde_json::Value| {
+        let request = http::Request::post(path)
+            .header("content-type", "application/json")
+            .body(http_body_util::Full::from(body.to_string()))
+            .unwrap();
+        ground.ask(&eve, request).await
+    };
+    let mut same = more;
+    same["metadata"]["name"] = json!("mine");
+    same["rules"][0]["apiGroups"] = json!([""]);
+    let message = post(format!("{roles}/roles"), same)
+        .await
+        .refused(403, "Forbidden");
+    assert_eq!(
+        message,
+        "roles.rbac.authorization.k8s.io \"mine\" is forbidden: user \"eve\" (groups=[\"team\" \"system:authenticated\"]) is attempting to grant RBAC permissions not currently held:\n{APIGroups:[\"\"], Resources:[\"secrets\"], Verbs:[\"get\" \"list\"]}"
+    );
+    post(format!("{roles}/rolebindings"), bind("more", "more"))
+        .await
+        .refused(403, "Forbidden");
+    post(format!("{roles}/rolebindings"), bind("none", "none"))
+        .await
+        .refused(404, "NotFound");
+    post(format!("{roles}/rolebindings"), bind("again", "own"))
+        .await
+        .expect(201);
+    let less = json!({"metadata": {"name": "less"}, "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]});
+    post(format!("{roles}/roles"), less).await.expect(201);
+}

@@ -92,7 +92,7 @@ async fn everything_unknown_is_refused_in_kubernetes_words() {
         "/apis/none/v1",
         "/api/v2",
         "/api/v1/unknownthings",
-        "/apis/batch/v1/jobs",
+        "/api/v1/replicationcontrollers",
         "/apis/apps/v1/namespaces/default/deployments/a/unknown",
         "/api/v1/namespaces/default/nodes",
         "/api/v1/namespaces/default/configmaps/a/status",

@@ -72,7 +72,7 @@ async fn kubectl_creates_shows_and_deletes() {
         complaint.contains("deployments.apps \"web\" not found"),
         "{complaint}"
     );
-    let complaint = cluster.complaint("get jobs", "").await;
+    let complaint = cluster.complaint("get resourcequotas", "").await;
     assert!(
         complaint.contains("the server doesn't have a resource type"),
         "{complaint}"

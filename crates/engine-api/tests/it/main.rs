@@ -8,11 +8,16 @@
 
 mod access;
 mod api;
+mod custom;
+mod disruption;
+mod exec;
 mod ground;
+mod kinds;
 mod kubectl;
 mod lists;
 mod logs;
 mod pods;
 mod services;
+mod usage;
 mod watches;
 mod writes;

@@ -152,7 +152,7 @@ async fn an_evicted_pod_is_deleted() {
 async fn what_a_pod_cannot_do_here_is_named() {
     let ground = Ground::start().await;
     ground.post(PODS, pod("a")).await.expect(201);
-    for what in ["exec", "attach", "portforward"] {
+    for what in ["attach", "portforward"] {
         let message = ground
             .get(&format!("{PODS}/a/{what}"))
             .await
