@@ -10,6 +10,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -104,7 +105,18 @@ impl PodFolder {
         Ok(path)
     }
 
+    /// Takes away what is mounted in the pod's volumes.
+    pub(crate) fn unmount(&self) -> io::Result<()> {
+        for volume in entries(&self.path.join("volumes")) {
+            if is_mount_point(&volume) {
+                foreshore_sys::mount::detach(&volume)?;
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn remove(&self) -> io::Result<()> {
+        self.unmount()?;
         remove_tree(&self.path)
     }
 }
@@ -115,6 +127,15 @@ pub(crate) fn known_pods(root: &Path) -> Vec<PodFolder> {
         .into_iter()
         .map(|path| PodFolder { path })
         .collect()
+}
+
+/// Whether another file system begins at `path`; a link is none itself.
+pub(crate) fn is_mount_point(path: &Path) -> bool {
+    let device = |path: &Path| fs::symlink_metadata(path).map(|about| about.dev()).ok();
+    match (device(path), path.parent().and_then(device)) {
+        (Some(own), Some(around)) => own != around,
+        _ => false,
+    }
 }
 
 fn entries(path: &Path) -> Vec<PathBuf> {

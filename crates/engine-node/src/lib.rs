@@ -24,5 +24,5 @@ pub use capability::{RuntimeReport, probe};
 pub use groups::name_of as control_group;
 pub use kubelet::KubeletError;
 pub use node::{LeftoverError, Node, NodeError, remove_everything, stop_everything};
-pub use options::{Capacity, Options, RuntimeKind};
+pub use options::{Capacity, CapacityError, Options, RuntimeKind};
 pub use shim::pod_shim_main;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use foreshore_image::{PullOptions, Store};
 use foreshore_sys::Ground;
@@ -9,6 +10,9 @@ use foreshore_sys::cgroup::Layout;
 
 /// Enough for any honest pod, and far from what a machine can bear.
 const POD_PROCESSES_MAX: u64 = 4096;
+
+/// About what kubelet takes, and cheap enough for a hundred pods.
+const VOLUMES_EVERY: Duration = Duration::from_mins(1);
 
 /// How containers are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +60,36 @@ impl Capacity {
             pods: 110,
         }
     }
+
+    /// Reads a share such as `cpu=2,memory=4Gi,pods=20`; what it does not name
+    /// is all this machine has.
+    pub fn parse(text: &str) -> Result<Self, CapacityError> {
+        let mut capacity = Self::of_this_machine();
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            let strange = || CapacityError::Part(part.to_owned());
+            let (name, quantity) = part.split_once('=').ok_or_else(strange)?;
+            let millis = crate::pod::fields::milli(quantity).ok_or_else(strange)?;
+            let millis = u64::try_from(millis).map_err(|_| strange())?;
+            match name {
+                "cpu" => capacity.cpu_millis = millis,
+                "memory" => capacity.memory_bytes = millis / 1000,
+                "pods" => {
+                    capacity.pods = u32::try_from(millis / 1000).map_err(|_| strange())?;
+                }
+                _ => return Err(CapacityError::Name(name.to_owned())),
+            }
+        }
+        Ok(capacity)
+    }
+}
+
+/// Why a text is no share of a machine.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum CapacityError {
+    #[error("`{0}` is not `cpu=N`, `memory=N` or `pods=N`, as in `cpu=2,memory=4Gi,pods=20`")]
+    Part(String),
+    #[error("`{0}` is nothing a node shares; it is `cpu`, `memory` or `pods`")]
+    Name(String),
 }
 
 /// Everything a node needs. There are no defaults: whoever starts a node
@@ -77,6 +111,8 @@ pub struct Options {
     pub control_groups: Layout,
     /// Processes one pod may have, all its containers together.
     pub pod_processes_max: u64,
+    /// How often volumes made from objects are brought up to date.
+    pub volumes_every: Duration,
     /// Labels of the node beside those every node has.
     pub labels: BTreeMap<String, String>,
     /// The binary that has `pod-shim` as a mode.
@@ -114,6 +150,7 @@ impl Options {
             // A machine whose mounts cannot be read gives no limits, which the node tells.
             control_groups: Layout::of_this_machine().unwrap_or_default(),
             pod_processes_max: POD_PROCESSES_MAX,
+            volumes_every: VOLUMES_EVERY,
             labels: BTreeMap::new(),
             shim,
             images,
@@ -134,5 +171,23 @@ impl std::fmt::Debug for Options {
             .field("root", &self.root)
             .field("node_index", &self.node_index)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_names_what_it_limits() {
+        let share = Capacity::parse("cpu=1500m,memory=2Gi").unwrap();
+        let all = Capacity::of_this_machine();
+        assert_eq!((share.cpu_millis, share.memory_bytes), (1500, 2 << 30));
+        assert_eq!(share.pods, all.pods);
+        assert_eq!(Capacity::parse("pods=5").unwrap().pods, 5);
+        let words = |text| Capacity::parse(text).unwrap_err().to_string();
+        assert!(words("cpu").contains("`cpu` is not `cpu=N`"));
+        assert!(words("disk=3").contains("`disk` is nothing a node shares"));
+        assert!(words("memory=lots").contains("memory=lots"));
     }
 }

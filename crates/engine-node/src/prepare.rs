@@ -1,18 +1,25 @@
 //! Makes what all containers of a pod share: volumes and the files in `/etc`.
 
+mod claims;
+mod empty;
+mod files;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::api::core::v1::{HostPathVolumeSource, Pod, Volume};
+use k8s_openapi::api::core::v1::{HostPathVolumeSource, Pod};
+use tokio::sync::Mutex;
 
 use crate::context::Context;
 use crate::folders::PodFolder;
 use crate::pod::fields;
-use crate::pod::volumes::{self, Files, VolumeError};
-use crate::sources::{self, SourceError};
+use crate::pod::volumes::{self, VolumeError};
+use crate::sources::{self, SourceError, Tokens};
+
+pub(crate) use empty::has_memory_volumes;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PrepareError {
@@ -32,6 +39,8 @@ pub(crate) enum PrepareError {
         #[source]
         source: io::Error,
     },
+    #[error("persistent volume claim `{claim}` cannot be used: {problem}")]
+    Claim { claim: String, problem: String },
     #[error("host path `{path}` is not {expected}")]
     HostPath {
         path: String,
@@ -50,73 +59,99 @@ pub(crate) async fn prepare(
     pod: &Pod,
     folder: &PodFolder,
     address: &str,
+    tokens: &Mutex<Tokens>,
 ) -> Result<(), PrepareError> {
     let refused = crate::pod::support::refused_by_pod(pod, context.options.runtime);
     if !refused.is_empty() {
         return Err(PrepareError::Refused(refused));
     }
     folder.create().map_err(disk(folder.path()))?;
-    let (sources, tokens) =
-        sources::for_volumes(&context.options.client, pod, &volumes::wishes(pod)).await?;
-    let facts = context.facts(address);
-    let group = fields::spec(pod)
-        .security_context
-        .as_ref()
-        .and_then(|security| security.fs_group);
-    let group = group.and_then(|group| u32::try_from(group).ok());
+    write_objects(context, pod, folder, address, tokens).await?;
     for volume in fields::spec(pod).volumes.iter().flatten() {
-        let files = volumes::files(pod, volume, &sources, &tokens, &facts).map_err(|source| {
+        let path = folder.volume(&volume.name);
+        if let Some(source) = &volume.host_path {
+            check_host_path(source)?;
+        } else if let Some(source) = &volume.empty_dir {
+            empty::make(source, &path, context.options.capacity.memory_bytes)?;
+            own(&path, group_of(pod))?;
+        } else if let Some(source) = &volume.persistent_volume_claim {
+            let client = &context.options.client;
+            claims::link(client, pod, &source.claim_name, &path).await?;
+        }
+    }
+    write_etc(context, pod, folder, address)
+}
+
+/// Whether anything of the pod's volumes has to be looked at while it runs.
+pub(crate) fn may_change(pod: &Pod) -> bool {
+    let mut volumes = fields::spec(pod).volumes.iter().flatten();
+    volumes.any(|volume| {
+        let limited = volume.empty_dir.as_ref();
+        volume.config_map.is_some()
+            || volume.secret.is_some()
+            || volume.projected.is_some()
+            || volume.downward_api.is_some()
+            || limited.is_some_and(|source| source.size_limit.is_some())
+    })
+}
+
+/// Brings volumes up to date while the pod runs. Answers why the pod must
+/// end, if it has outgrown a volume.
+pub(crate) async fn refresh(
+    context: &Context,
+    pod: &Pod,
+    folder: &PodFolder,
+    address: &str,
+    tokens: &Mutex<Tokens>,
+) -> Result<Option<String>, PrepareError> {
+    let (its, place) = (pod.clone(), folder.clone());
+    let outgrown = tokio::task::spawn_blocking(move || empty::outgrown(&its, &place));
+    write_objects(context, pod, folder, address, tokens).await?;
+    outgrown
+        .await
+        .map_err(|error| disk(folder.path())(io::Error::other(error)))
+}
+
+/// Writes the volumes that are made from objects of the API.
+async fn write_objects(
+    context: &Context,
+    pod: &Pod,
+    folder: &PodFolder,
+    address: &str,
+    tokens: &Mutex<Tokens>,
+) -> Result<(), PrepareError> {
+    let wishes = volumes::wishes(pod);
+    let (client, now) = (&context.options.client, context.now());
+    let (sources, tokens) = sources::for_volumes(client, pod, &wishes, tokens, now).await?;
+    let facts = context.facts(address);
+    let group = group_of(pod);
+    for volume in fields::spec(pod).volumes.iter().flatten() {
+        let made = volumes::files(pod, volume, &sources, &tokens, &facts).map_err(|source| {
             PrepareError::Volume {
                 volume: volume.name.clone(),
                 source,
             }
         })?;
-        make(volume, files.as_ref(), &folder.volume(&volume.name), group)?;
-    }
-    write_etc(context, pod, folder, address)
-}
-
-fn make(
-    volume: &Volume,
-    files: Option<&Files>,
-    path: &Path,
-    group: Option<u32>,
-) -> Result<(), PrepareError> {
-    if let Some(source) = &volume.host_path {
-        return check_host_path(source);
-    }
-    fs::create_dir_all(path).map_err(disk(path))?;
-    if let Some(files) = files {
-        write_files(files, path, group)?;
-    } else {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).map_err(disk(path))?;
-    }
-    if group.is_some() {
-        chown(path, None, group).map_err(disk(path))?;
-    }
-    Ok(())
-}
-
-fn write_files(files: &Files, folder: &Path, group: Option<u32>) -> Result<(), PrepareError> {
-    for (name, content) in files {
-        let path = folder.join(name);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(disk(parent))?;
+        if let Some(made) = made {
+            let path = folder.volume(&volume.name);
+            if files::write(&made, &path, group)? {
+                own(&path, group)?;
+            }
         }
-        // Readers see the old file or the new one.
-        let unfinished = path.with_extension("foreshore-new");
-        fs::write(&unfinished, &content.bytes).map_err(disk(&unfinished))?;
-        let mode = if group.is_some() {
-            content.mode | 0o040
-        } else {
-            content.mode
-        };
-        fs::set_permissions(&unfinished, fs::Permissions::from_mode(mode))
-            .map_err(disk(&unfinished))?;
-        chown(&unfinished, None, group).map_err(disk(&unfinished))?;
-        fs::rename(&unfinished, &path).map_err(disk(&path))?;
     }
     Ok(())
+}
+
+fn group_of(pod: &Pod) -> Option<u32> {
+    let security = fields::spec(pod).security_context.as_ref()?;
+    u32::try_from(security.fs_group?).ok()
+}
+
+fn own(path: &Path, group: Option<u32>) -> Result<(), PrepareError> {
+    match group {
+        Some(_) => chown(path, None, group).map_err(disk(path)),
+        None => Ok(()),
+    }
 }
 
 fn check_host_path(source: &HostPathVolumeSource) -> Result<(), PrepareError> {

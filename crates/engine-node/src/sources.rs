@@ -1,16 +1,19 @@
 //! Fetches the objects that environments and volumes are made from.
 
+mod tokens;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
-use kube::api::{ListParams, PostParams};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
+use kube::api::ListParams;
 use kube::{Api, Client};
 
 use crate::pod::environment::Sources;
 use crate::pod::fields;
 use crate::pod::volumes::{TokenWish, Wishes};
+
+pub(crate) use tokens::Tokens;
 
 /// How long the API may take to answer.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -29,7 +32,7 @@ pub(crate) enum SourceError {
     NoToken(String),
 }
 
-async fn ask<T>(
+pub(crate) async fn ask<T>(
     what: String,
     question: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, SourceError> {
@@ -89,45 +92,13 @@ pub(crate) async fn for_volumes(
     client: &Client,
     pod: &Pod,
     wishes: &Wishes,
+    tokens: &tokio::sync::Mutex<Tokens>,
+    now: jiff::Timestamp,
 ) -> Result<(Sources, BTreeMap<TokenWish, String>), SourceError> {
     let config_maps = wishes.config_maps.iter().cloned().collect();
     let secrets = wishes.secrets.iter().cloned().collect();
     let sources = named(client, pod, &config_maps, &secrets).await?;
-    let mut tokens = BTreeMap::new();
-    for wish in &wishes.tokens {
-        tokens.insert(wish.clone(), token(client, pod, wish).await?);
-    }
+    let mut tokens = tokens.lock().await;
+    let tokens = tokens.get(client, pod, &wishes.tokens, now).await?;
     Ok((sources, tokens))
-}
-
-async fn token(client: &Client, pod: &Pod, wish: &TokenWish) -> Result<String, SourceError> {
-    let account = fields::spec(pod)
-        .service_account_name
-        .as_deref()
-        .unwrap_or("default");
-    let request = TokenRequest {
-        spec: Some(TokenRequestSpec {
-            audiences: Some(wish.audience.iter().cloned().collect()),
-            expiration_seconds: Some(wish.seconds),
-            bound_object_ref: Some(BoundObjectReference {
-                api_version: Some("v1".to_owned()),
-                kind: Some("Pod".to_owned()),
-                name: pod.metadata.name.clone(),
-                uid: pod.metadata.uid.clone(),
-            }),
-        }),
-        ..TokenRequest::default()
-    };
-    let api: Api<ServiceAccount> = Api::namespaced(client.clone(), fields::namespace(pod));
-    let what = format!("a token for service account `{account}`");
-    let answer = ask(
-        what,
-        api.create_token_request(account, &PostParams::default(), &request),
-    )
-    .await?;
-    answer
-        .status
-        .and_then(|status| status.token)
-        .filter(|token| !token.is_empty())
-        .ok_or_else(|| SourceError::NoToken(account.to_owned()))
 }

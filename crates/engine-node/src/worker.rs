@@ -8,6 +8,7 @@ mod ended;
 mod hear;
 mod probe;
 mod publish;
+mod refresh;
 mod restore;
 mod simulate;
 
@@ -29,6 +30,7 @@ use crate::pod::fields;
 use crate::pod::probe::ProbeKind;
 use crate::pod::state::{Finished, PodState};
 use crate::pod::status::{self, Place};
+use crate::sources::Tokens;
 use crate::start::NotCreated;
 
 /// News waiting for the worker; tasks wait when it is full.
@@ -91,6 +93,8 @@ enum News {
         reason: &'static str,
         message: String,
     },
+    /// Why the pod must end, if it must.
+    Refreshed(Result<Option<String>, String>),
     Published(Result<Box<PodStatus>, String>),
 }
 
@@ -116,6 +120,8 @@ pub(crate) struct Worker {
     tasks: JoinSet<()>,
     news: mpsc::Sender<News>,
     publishing: publish::Publishing,
+    refreshing: refresh::Refreshing,
+    tokens: Arc<tokio::sync::Mutex<Tokens>>,
     /// Cancelled when no container is to be started any more.
     unwanted: CancellationToken,
     /// The pod vanished from the API, so there is nobody to tell.
@@ -203,6 +209,8 @@ impl Worker {
             tasks: JoinSet::new(),
             news,
             publishing: publish::Publishing::default(),
+            refreshing: refresh::Refreshing::default(),
+            tokens: Arc::default(),
             unwanted: CancellationToken::new(),
             is_gone: false,
         };
@@ -234,9 +242,10 @@ impl Worker {
         }
         self.save();
         let publish_at = self.publish(now);
+        let refresh_at = self.refresh(now);
         let shown_until = status::changes_at(&self.pod, &self.state, now);
         (
-            [wake_at, publish_at, shown_until]
+            [wake_at, publish_at, refresh_at, shown_until]
                 .into_iter()
                 .flatten()
                 .min(),

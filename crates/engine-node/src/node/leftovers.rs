@@ -63,6 +63,12 @@ pub async fn stop_everything(root: &Path) -> Result<(), LeftoverError> {
         end_containers(pod, Duration::from_secs(grace)).await
     });
     let stopped = futures::future::join_all(stops).await;
+    for pod in &pods {
+        pod.unmount().map_err(|source| LeftoverError::Folder {
+            path: pod.path().to_path_buf(),
+            source,
+        })?;
+    }
     Groups::of_earlier_run(root).end_all().await;
     stopped.into_iter().collect()
 }

@@ -66,6 +66,12 @@ pub(crate) fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
         .find(|container| container.name == name)
 }
 
+/// Names of containers that somebody added to look into the pod.
+pub(crate) fn ephemeral_names(pod: &Pod) -> Vec<&str> {
+    let added = spec(pod).ephemeral_containers.iter().flatten();
+    added.map(|container| container.name.as_str()).collect()
+}
+
 /// The policy for one container: sidecars always restart, init containers
 /// only fail for good where the pod never restarts anything.
 pub(crate) fn restart_policy(pod: &Pod, role: Role) -> RestartPolicy {

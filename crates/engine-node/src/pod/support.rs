@@ -68,6 +68,14 @@ pub(crate) fn refused_by_pod(pod: &Pod, runtime: RuntimeKind) -> Vec<String> {
     refused
 }
 
+/// Whether a container would find the token of its service account.
+pub(crate) fn wants_token(pod: &Pod) -> bool {
+    fields::containers(pod).any(|(_, container)| {
+        let mut mounts = container.volume_mounts.iter().flatten();
+        mounts.any(|mount| mount.mount_path == TOKEN_MOUNT)
+    })
+}
+
 /// Fields of one container that cannot be honoured.
 pub(crate) fn refused_by_container(container: &Container, runtime: RuntimeKind) -> Vec<String> {
     let mut refused = Vec::new();
@@ -119,7 +127,6 @@ pub(crate) fn refused_by_container(container: &Container, runtime: RuntimeKind) 
                 .is_some_and(|mode| mode != "None"),
             "volumeMounts.mountPropagation",
         );
-        refuse(mount.sub_path_expr.is_some(), "volumeMounts.subPathExpr");
     }
     if let Some(security) = &container.security_context {
         refuse(
@@ -168,7 +175,7 @@ fn unsupported_volume(volume: &Volume) -> Option<String> {
         .empty_dir
         .as_ref()
         .and_then(|source| source.medium.as_deref());
-    if let Some(medium) = medium.filter(|medium| !medium.is_empty()) {
+    if let Some(medium) = medium.filter(|medium| !matches!(*medium, "" | "Memory")) {
         return Some(format!("emptyDir.medium={medium}"));
     }
     let known = volume.empty_dir.is_some()
@@ -176,7 +183,8 @@ fn unsupported_volume(volume: &Volume) -> Option<String> {
         || volume.secret.is_some()
         || volume.downward_api.is_some()
         || volume.projected.is_some()
-        || volume.host_path.is_some();
+        || volume.host_path.is_some()
+        || volume.persistent_volume_claim.is_some();
     if known {
         return None;
     }

@@ -86,7 +86,7 @@ pub(super) fn spec(
         let sandbox = SandboxSpec {
             image_root: root.to_path_buf(),
             host_name: fields::host_name(&start.pod),
-            mounts: mounts::mounts(start, folder)?,
+            mounts: mounts::mounts(start, folder, &variables)?,
             read_only_root: security.and_then(|security| security.read_only_root_filesystem)
                 == Some(true),
         };

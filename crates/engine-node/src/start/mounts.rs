@@ -1,16 +1,22 @@
 //! What is mounted where in a sandboxed container.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::VolumeMount;
 
 use super::Start;
 use super::assemble::AssembleError;
+use crate::pod::environment::expand;
 use crate::pod::fields;
 use crate::shim::MountSpec;
 
 /// The files every container gets, and the volumes it asks for.
-pub(super) fn mounts(start: &Start, folder: &Path) -> Result<Vec<MountSpec>, AssembleError> {
+pub(super) fn mounts(
+    start: &Start,
+    folder: &Path,
+    variables: &BTreeMap<String, String>,
+) -> Result<Vec<MountSpec>, AssembleError> {
     let etc = |name: &str| MountSpec {
         source: start.folder.etc(name),
         target: Path::new("/etc").join(name),
@@ -33,14 +39,18 @@ pub(super) fn mounts(start: &Start, folder: &Path) -> Result<Vec<MountSpec>, Ass
         writable: true,
     });
     for mount in start.container.volume_mounts.iter().flatten() {
-        mounts.push(volume_mount(start, mount)?);
+        mounts.push(volume_mount(start, mount, variables)?);
     }
     // Outer mounts first, or they would hide the inner ones.
     mounts.sort_by_key(|mount| mount.target.components().count());
     Ok(mounts)
 }
 
-fn volume_mount(start: &Start, mount: &VolumeMount) -> Result<MountSpec, AssembleError> {
+fn volume_mount(
+    start: &Start,
+    mount: &VolumeMount,
+    variables: &BTreeMap<String, String>,
+) -> Result<MountSpec, AssembleError> {
     let volumes = fields::spec(&start.pod).volumes.iter().flatten();
     let volume = volumes
         .into_iter()
@@ -54,14 +64,21 @@ fn volume_mount(start: &Start, mount: &VolumeMount) -> Result<MountSpec, Assembl
         || volume.secret.is_some()
         || volume.projected.is_some()
         || volume.downward_api.is_some();
-    let source = match mount.sub_path.as_deref().filter(|path| !path.is_empty()) {
+    let expanded = mount
+        .sub_path_expr
+        .as_ref()
+        .map(|expression| expand(expression, variables));
+    let sub_path = expanded.or_else(|| mount.sub_path.clone());
+    let source = match sub_path.as_deref().filter(|path| !path.is_empty()) {
         None => base,
         Some(sub_path) => sub_folder(&volume.name, &base, sub_path)?,
     };
+    let claim = volume.persistent_volume_claim.as_ref();
+    let read_only = claim.and_then(|claim| claim.read_only) == Some(true);
     Ok(MountSpec {
         source,
         target: PathBuf::from(&mount.mount_path),
-        writable: mount.read_only != Some(true) && !from_objects,
+        writable: mount.read_only != Some(true) && !from_objects && !read_only,
     })
 }
 

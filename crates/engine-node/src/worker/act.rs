@@ -47,6 +47,13 @@ impl Worker {
             return;
         }
         self.state.preparation = Preparation::Running;
+        if self.context.options.runtime == RuntimeKind::Process
+            && crate::pod::support::wants_token(&self.pod)
+        {
+            let words = "plain processes have no file system of their own to mount the service account's token in; the pod runs without it";
+            let reason = "TokenNotMounted";
+            self.context.warn(&self.pod, None, reason, words.to_owned());
+        }
         let without = self.context.groups.not_enforced(&self.pod);
         if !without.is_empty() {
             let words = format!(
@@ -58,8 +65,9 @@ impl Worker {
         }
         let (context, pod) = (Arc::clone(&self.context), Arc::clone(&self.pod));
         let (folder, address) = (self.folder.clone(), self.address.clone());
+        let tokens = Arc::clone(&self.tokens);
         self.spawn(async move {
-            let done = crate::prepare::prepare(&context, &pod, &folder, &address).await;
+            let done = crate::prepare::prepare(&context, &pod, &folder, &address, &tokens).await;
             Some(News::Prepared(done.map_err(|error| describe(&error))))
         });
     }

@@ -21,7 +21,7 @@ const GRACE_WHEN_GONE_SECONDS: i64 = 1;
 impl Worker {
     pub(super) fn hear_api(&mut self, told: Told) {
         match told {
-            Told::Pod(pod) => self.pod = pod,
+            Told::Pod(pod) => self.take(pod),
             Told::Gone => {
                 self.is_gone = true;
                 // Whoever deletes by force has the node do what is left.
@@ -33,6 +33,24 @@ impl Worker {
                 self.pod = Arc::new(pod);
             }
         }
+    }
+
+    fn take(&mut self, pod: Arc<k8s_openapi::api::core::v1::Pod>) {
+        let (old, new) = (&self.pod.metadata, &pod.metadata);
+        if old.labels != new.labels || old.annotations != new.annotations {
+            self.refreshing.at_once(self.context.now());
+        }
+        let before = fields::ephemeral_names(&self.pod);
+        for name in fields::ephemeral_names(&pod) {
+            if !before.contains(&name) {
+                let words = format!(
+                    "this node does not run `spec.ephemeralContainers[{name}]`; use `kubectl exec`"
+                );
+                self.context
+                    .warn(&pod, Some(name), "EphemeralContainerRefused", words);
+            }
+        }
+        self.pod = pod;
     }
 
     pub(super) fn hear(&mut self, news: News) {
@@ -81,6 +99,7 @@ impl Worker {
                     self.state.container_mut(&container).unhealthy = Some(message);
                 }
             }
+            News::Refreshed(outcome) => self.hear_refreshed(outcome),
             News::Published(outcome) => self.hear_published(outcome, now),
         }
     }

@@ -24,6 +24,13 @@ impl Worker {
         if self.state.preparation == Preparation::Running {
             self.state.preparation = Preparation::Wanted;
         }
+        if self.state.preparation == Preparation::Done {
+            // Tokens are not kept on disk, so new ones are fetched at once.
+            self.refreshing.at_once(self.context.now());
+            if crate::prepare::has_memory_volumes(&self.pod) {
+                self.state.preparation = Preparation::Wanted;
+            }
+        }
         let names: Vec<String> = fields::containers(&self.pod)
             .map(|(_, container)| container.name.clone())
             .collect();

@@ -37,6 +37,20 @@ fn main() {
             }
         }
         ["tell", code] => tell(code.parse().expect("a number")),
+        ["fill", path, bytes] => fill(path, bytes.parse().expect("a number")),
+        ["fill", path, bytes, "stay"] => {
+            fill(path, bytes.parse().expect("a number"));
+            loop {
+                std::thread::sleep(Duration::from_hours(1));
+            }
+        }
+        ["line", megabytes] => line(megabytes.parse().expect("a number")),
+        ["paint"] => {
+            say("before\n\u{1b}[2J\u{1b}[31mred\u{7}\rcovered\nafter");
+            loop {
+                std::thread::sleep(Duration::from_hours(1));
+            }
+        }
         ["busy"] => loop {
             std::hint::spin_loop();
         },
@@ -71,6 +85,33 @@ fn tell(code: i32) -> ! {
     say(&format!("input: {}", input.trim_end()));
     writeln!(std::io::stderr(), "done").expect("somebody listens");
     std::process::exit(code)
+}
+
+/// Writes a file as far as it goes and tells how far that is.
+fn fill(path: &str, bytes: usize) {
+    let mut file = std::fs::File::create(path).expect("a path to write");
+    let mut written = 0;
+    while written < bytes {
+        match file.write(&[b'x'; 4096]) {
+            Ok(length) => written += length,
+            Err(_full) => break,
+        }
+    }
+    say(&format!("written {written}"));
+}
+
+/// Writes one very long line, then a short one, and stays.
+fn line(megabytes: usize) -> ! {
+    let mut out = std::io::stdout();
+    let megabyte = vec![b'x'; 1024 * 1024];
+    for _ in 0..megabytes {
+        out.write_all(&megabyte).expect("somebody listens");
+    }
+    say("");
+    say("told it all");
+    loop {
+        std::thread::sleep(Duration::from_hours(1));
+    }
 }
 
 /// Takes memory and uses it, without end.

@@ -142,6 +142,9 @@ impl Fixture {
             .await
             .unwrap();
         assert_eq!(processes_in(self.folder.path()), Vec::<String>::new());
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        let folder = self.folder.path().to_str().unwrap();
+        assert!(!mounts.contains(folder), "{mounts}");
         assert_eq!(control_groups(&self.options.root), Vec::<PathBuf>::new());
     }
 

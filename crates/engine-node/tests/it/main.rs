@@ -5,6 +5,7 @@
 mod exec;
 mod faults;
 mod fixture;
+mod hardship;
 mod kubelet;
 mod lifecycle;
 mod limits;
@@ -12,6 +13,7 @@ mod logs;
 mod sandbox;
 mod simulated;
 mod usage;
+mod volumes;
 
 /// Cases on the real control plane, or on both grounds.
 macro_rules! cases {
@@ -41,6 +43,17 @@ cases! {
 }
 
 cases! {
+    hardship::a_port_in_use_is_said_in_the_log_of_who_wanted_it,
+    hardship::a_container_that_ignores_the_request_to_end_is_killed,
+    hardship::a_probe_that_hangs_has_failed_and_holds_nobody_up,
+    hardship::a_line_without_end_takes_neither_memory_nor_disk_without_end,
+    hardship::escape_sequences_in_a_log_arrive_as_they_were_and_hide_no_line,
+    hardship::a_full_disk_is_told_and_the_pods_that_run_go_on,
+    volumes::a_mounted_config_map_follows_its_object,
+    volumes::memory_volumes_keep_their_limit_and_go_with_the_pod,
+    volumes::a_pod_that_outgrows_its_volume_is_evicted,
+    volumes::a_claim_leads_to_the_folder_of_its_volume,
+    volumes::a_plain_process_says_that_it_goes_without_its_token,
     usage::what_a_pod_uses_is_counted_with_and_without_control_groups,
     limits::a_memory_hog_is_killed_and_said_to_be_so,
     limits::a_fork_bomb_stays_within_its_pod,

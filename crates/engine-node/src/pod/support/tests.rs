@@ -63,13 +63,12 @@ fn volumes_that_cannot_be_made_are_named_by_their_kind() {
     check_pod(
         &json!({ "containers": [], "volumes": [
             { "name": "scratch", "emptyDir": {} },
-            { "name": "memory", "emptyDir": { "medium": "Memory" } },
+            { "name": "memory", "emptyDir": { "medium": "HugePages" } },
             { "name": "disk", "persistentVolumeClaim": { "claimName": "disk" } },
             { "name": "share", "nfs": { "server": "s", "path": "/" } },
         ] }),
         &[
-            "spec.volumes[memory].emptyDir.medium=Memory",
-            "spec.volumes[disk].persistentVolumeClaim",
+            "spec.volumes[memory].emptyDir.medium=HugePages",
             "spec.volumes[share].nfs",
         ],
     );
