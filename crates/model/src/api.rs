@@ -6,12 +6,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::ArtifactId;
-use crate::config::{Hold, Request};
+use crate::config::{Hold, Policy, Request, Tombstone};
 use crate::digest::Digest;
-use crate::name::{EnvironmentName, ServiceName};
+use crate::freeze::{Effect, Freeze, Window};
+use crate::name::{EnvironmentName, FreezeName, PolicyName, ServiceName, SiteName};
+use crate::operations::Operations;
 use crate::outcome::{Outcome, Phase};
 use crate::person::Actor;
-use crate::release::ReleaseFile;
+use crate::release::{ReleaseFile, Verdict};
 
 /// Why a request was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,9 +120,25 @@ pub struct ServiceStatus {
     pub hold: Option<Hold>,
     /// The newest outcome of each site, empty until an agent has reported.
     pub outcomes: Vec<Outcome>,
+    /// What people set without a build: replicas, bounds, floors, pause.
+    #[serde(default)]
+    pub operations: Operations,
 }
 
 impl ServiceStatus {
+    /// Whether an agent has yet to carry out what `operations` says.
+    pub fn is_operation_pending(&self) -> bool {
+        let current = self
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.sequence == self.release.sequence);
+        let mut carried_out = current.map(|outcome| outcome.operations).peekable();
+        if carried_out.peek().is_none() {
+            return self.operations.number > 0;
+        }
+        carried_out.any(|number| number < self.operations.number)
+    }
+
     /// The word for the worst of all sites; `waiting` until an agent has reported this release.
     pub fn health(&self) -> &'static str {
         let badness = |phase: Phase| match phase {
@@ -237,4 +255,273 @@ pub struct HistoryEntry {
     pub reason: String,
     pub sequence: u64,
     pub artifact_id: ArtifactId,
+}
+
+/// `POST /api/v1/operations/<environment>/<service>`: change a service without a build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperationsRequest {
+    pub change: OperationsChange,
+    #[serde(default)]
+    pub reason: String,
+    /// The same key is carried out once, however often it arrives.
+    pub idempotency_key: String,
+    /// Refuse unless this is the number of the operations now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<u64>,
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// One change of a service's operations; without a workload its only one is meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum OperationsChange {
+    Replicas {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        workload: Option<String>,
+        replicas: u32,
+    },
+    /// More or fewer than now: what `-` and `+` ask for.
+    Step {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        workload: Option<String>,
+        by: i32,
+    },
+    Bounds {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        workload: Option<String>,
+        min: u32,
+        max: u32,
+    },
+    /// At least so many for a while; without `from` it begins now.
+    Floor {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        workload: Option<String>,
+        replicas: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Timestamp>,
+        until: Timestamp,
+    },
+    /// Takes all floors away.
+    NoFloor {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        workload: Option<String>,
+    },
+    Pause,
+    Resume,
+}
+
+/// What became of a change of operations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationsAnswer {
+    /// The commit; none if nothing had to change, or for a dry run.
+    pub commit: Option<String>,
+    /// What the file says after it.
+    pub operations: Operations,
+    /// What changed, in words.
+    pub words: Vec<String>,
+}
+
+/// `POST /api/v1/retire/<environment>/<service>`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetireRequest {
+    pub reason: String,
+    pub idempotency_key: String,
+    /// Objects that keep data and may go all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confirmed: Vec<String>,
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What becomes of a service that is retired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetireAnswer {
+    /// None for a dry run.
+    pub commit: Option<String>,
+    pub tombstone: Tombstone,
+    /// Objects that will be removed.
+    pub objects: Vec<String>,
+}
+
+/// `POST /api/v1/removals/<environment>/<service>`: let the present release take these objects away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemovalsRequest {
+    pub objects: Vec<String>,
+    pub reason: String,
+    pub idempotency_key: String,
+}
+
+/// `PUT /api/v1/freezes/<name>`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FreezeRequest {
+    pub effect: Effect,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environments: Vec<EnvironmentName>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceName>,
+    pub window: Window,
+    pub time_zone: String,
+    pub reason: String,
+}
+
+/// One row of `GET /api/v1/freezes`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreezeRow {
+    pub name: FreezeName,
+    pub freeze: Freeze,
+    /// Whether its window is open now.
+    pub open: bool,
+}
+
+/// One row of `GET /api/v1/policies`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyRow {
+    pub name: PolicyName,
+    pub policy: Policy,
+}
+
+/// What a change of rules made: `PUT` and `DELETE` of policies, freezes and removals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeAnswer {
+    /// None if the repository said so already.
+    pub commit: Option<String>,
+    pub subject: String,
+}
+
+/// `POST /api/v1/explain` and `/api/v1/diff`: what a release would meet, and change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainRequest {
+    pub service: ServiceName,
+    pub environment: EnvironmentName,
+    pub selection: Selection,
+    /// Judge it as a rollback.
+    #[serde(default)]
+    pub rollback: bool,
+}
+
+/// Whether a release is allowed, term by term.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    pub service: ServiceName,
+    pub environment: EnvironmentName,
+    pub artifact: Digest,
+    pub artifact_id: ArtifactId,
+    /// No term stands against it.
+    pub allowed: bool,
+    /// People who must still agree after that.
+    pub approvals: u32,
+    pub terms: Vec<TermRow>,
+}
+
+/// One condition of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TermRow {
+    pub name: String,
+    pub holds: bool,
+    pub words: String,
+}
+
+/// What differs between two sets of released files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// What is compared, in words: `prod number 3`, `artifact main-…`.
+    pub from: String,
+    pub to: String,
+    pub files: Vec<FileDifference>,
+}
+
+impl Difference {
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+}
+
+/// One file that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileDifference {
+    pub path: String,
+    /// Unified, without the two lines that name the file.
+    pub text: String,
+}
+
+/// `GET /api/v1/requests`: what waits for approval; `?after=<version>` waits for a change of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenRequests {
+    pub version: String,
+    pub requests: Vec<Request>,
+}
+
+/// `GET /api/v1/requests/<id>`: everything a person needs to agree or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestDetail {
+    pub request: Request,
+    /// Approvals that are still missing.
+    pub needed: u32,
+    pub explanation: Explanation,
+    pub difference: Difference,
+    /// What each cluster's API server said about the objects, once an agent has asked it.
+    pub previews: Vec<SitePreview>,
+}
+
+/// What a cluster would make of a request: the agent's server-side dry run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SitePreview {
+    pub request: String,
+    pub environment: EnvironmentName,
+    pub site: SiteName,
+    /// Digest of the artifact it was made for.
+    pub artifact: Digest,
+    /// `created`, `changed`, `unchanged`, `removed`, or `refused` with the reason.
+    pub objects: Vec<ObjectPreview>,
+    pub at: Timestamp,
+}
+
+/// What would become of one object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectPreview {
+    pub object: String,
+    pub effect: String,
+    /// Fields that change, or why it is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
+}
+
+/// One release with its circumstances: `GET /api/v1/describe/release/<environment>/<service>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseDetail {
+    pub commit: String,
+    pub release: ReleaseFile,
+    /// Whether the commit's signature is good; none if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<bool>,
+    /// What is known of it in each site, for the release that is the newest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outcomes: Vec<Outcome>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdicts: Vec<Verdict>,
+}
+
+/// One commit of `GET /api/v1/audit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    pub commit: String,
+    pub at: Timestamp,
+    /// Who wanted it; the author of the commit where no trailer says so.
+    pub actor: String,
+    pub subject: String,
+    /// The trailers of the message, in order.
+    pub trailers: Vec<(String, String)>,
+    /// Made by a writer, not by hand.
+    pub by_writer: bool,
+    /// Whether the signature is good; none if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<bool>,
 }

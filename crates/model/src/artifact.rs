@@ -7,6 +7,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::check::Check;
 use crate::digest::Digest;
 use crate::name::{EnvironmentName, ServiceName};
 
@@ -117,6 +118,12 @@ pub struct ArtifactRecord {
     /// The CI run that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ci: Option<String>,
+    /// What is measured after a release, each with its scenario's text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
+    /// The service file it was made of, so that an environment that comes later gets the same.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub definition: String,
 }
 
 /// Where the source was when it was built.
@@ -142,6 +149,12 @@ pub struct PlanStamp {
     pub name: String,
     /// Hash of the plan's content.
     pub hash: Digest,
+    /// The commit of a plan from git.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// How the service names the plan.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reference: String,
 }
 
 /// An image by name and content.
@@ -161,6 +174,9 @@ pub struct Stage {
     pub passed: bool,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub summary: String,
+    /// What was counted: tests, failures, vulnerabilities by severity.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counts: BTreeMap<String, u64>,
 }
 
 #[cfg(test)]

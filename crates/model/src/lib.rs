@@ -4,25 +4,39 @@
 
 pub mod api;
 pub mod artifact;
+pub mod chain;
+pub mod check;
 pub mod clock;
 pub mod config;
 pub mod digest;
 pub mod exit;
+pub mod freeze;
+pub mod lock;
 pub mod name;
 pub mod nearest;
+pub mod operations;
 pub mod outcome;
 pub mod person;
 pub mod plan;
 pub mod release;
+pub mod schema;
 pub mod service;
+pub mod shuttle;
 pub mod yaml;
 
 pub use artifact::{ArtifactId, ArtifactRecord};
-pub use config::{Environment, Hold, Operations, Policy};
+pub use chain::chain;
+pub use check::{Check, Scenario};
+pub use config::{Environment, Hold, Policy, Removals, Tombstone};
 pub use digest::Digest;
 pub use exit::ExitCode;
-pub use name::{EnvironmentName, NameError, NodeName, PolicyName, ServiceName, SiteName};
+pub use freeze::Freeze;
+pub use lock::Lock;
+pub use name::{
+    EnvironmentName, FreezeName, NameError, NodeName, PolicyName, ServiceName, SiteName,
+};
 pub use nearest::nearest;
+pub use operations::Operations;
 pub use outcome::{Outcome, Phase};
 pub use person::Actor;
 pub use plan::{Plan, PlanFile};

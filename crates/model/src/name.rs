@@ -31,7 +31,7 @@ pub enum NameError {
     },
 }
 
-fn check_label(noun: &'static str, name: &str) -> Result<(), NameError> {
+pub(crate) fn check_label(noun: &'static str, name: &str) -> Result<(), NameError> {
     if name.is_empty() {
         return Err(NameError::Empty { noun });
     }
@@ -111,6 +111,20 @@ macro_rules! label {
             }
         }
 
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "string",
+                    "pattern": "^[a-z]([-a-z0-9]*[a-z0-9])?$",
+                    "maxLength": LABEL_BYTES_MAX,
+                })
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.pad(&self.0)
@@ -138,6 +152,11 @@ label!(
     /// A rule in the config repository.
     PolicyName,
     "policy name"
+);
+label!(
+    /// A rule about time in the config repository.
+    FreezeName,
+    "freeze name"
 );
 label!(
     /// A machine that runs pods.

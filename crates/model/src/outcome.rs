@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::name::{EnvironmentName, ServiceName, SiteName};
+use crate::release::Verdict;
 
 /// How far one release has come in one site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,17 @@ pub struct Outcome {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<Cause>,
     pub at: Timestamp,
+    /// Number of the operations that are carried out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub operations: u64,
+    /// What its checks found, once they have run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdicts: Vec<Verdict>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The stations of a release in a cluster.

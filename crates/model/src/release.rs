@@ -47,6 +47,8 @@ pub enum Intent {
     Rollback { from: Digest },
     /// A policy acted on the arrival of an artifact.
     AutoRelease { policy: String },
+    /// A policy acted on the failure of a release.
+    AutoRollback { policy: String, from: Digest },
 }
 
 impl Intent {
@@ -57,7 +59,18 @@ impl Intent {
             Self::Promote { .. } => "promote",
             Self::Rollback { .. } => "rollback",
             Self::AutoRelease { .. } => "auto-release",
+            Self::AutoRollback { .. } => "auto-rollback",
         }
+    }
+
+    /// Whether no person asked for it.
+    pub fn is_automatic(&self) -> bool {
+        matches!(self, Self::AutoRelease { .. } | Self::AutoRollback { .. })
+    }
+
+    /// Whether it brings an earlier artifact back.
+    pub fn is_rollback(&self) -> bool {
+        matches!(self, Self::Rollback { .. } | Self::AutoRollback { .. })
     }
 }
 
@@ -68,6 +81,12 @@ pub struct Verdict {
     pub check: String,
     pub artifact: Digest,
     pub environment: EnvironmentName,
+    /// Tree id of the manifests that were checked: a change of them voids the verdict.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tree: String,
     pub passed: bool,
+    /// What was seen, in one line.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub summary: String,
     pub at: Timestamp,
 }

@@ -4,8 +4,16 @@
 //! kubectl reads them (`0644` is octal). Both have tight budgets, because the
 //! text may come from strangers.
 
+mod places;
+mod snippet;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_saphyr::MessageFormatter as _;
+
+use crate::nearest::nearest;
+
+pub use places::{Place, Places};
 
 /// The most bytes one YAML text may have.
 pub const BYTES_MAX: usize = 3 * 1024 * 1024;
@@ -59,19 +67,41 @@ fn check_size(origin: &str, text: &str) -> Result<(), YamlError> {
     Ok(())
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "used as the argument of map_err"
-)]
-fn explain(origin: &str, error: serde_saphyr::Error) -> YamlError {
+fn explain(origin: &str, text: &str, error: &serde_saphyr::Error) -> YamlError {
+    let error = error.without_snippet();
     let (line, column) = error
         .location()
         .map_or((1, 1), |location| (location.line(), location.column()));
+    at(origin, text, (line, column), &words(error))
+}
+
+/// Makes an error of a mistake at a known place, with the line and a caret below it.
+fn at(origin: &str, text: &str, (line, column): Place, what: &str) -> YamlError {
     YamlError::At {
         origin: origin.to_owned(),
         line,
         column,
-        what: error.to_string(),
+        what: format!("{what}{}", snippet::snippet(text, (line, column))),
+    }
+}
+
+fn words(error: &serde_saphyr::Error) -> String {
+    let (word, known, noun) = match error {
+        serde_saphyr::Error::SerdeUnknownField {
+            field, expected, ..
+        } => (field, expected, "field"),
+        serde_saphyr::Error::SerdeUnknownVariant {
+            variant, expected, ..
+        } => (variant, expected, "value"),
+        other => {
+            return serde_saphyr::DefaultMessageFormatter
+                .format_message(other)
+                .into_owned();
+        }
+    };
+    match nearest(word, known.iter().copied()) {
+        Some(near) => format!("unknown {noun} `{word}`; did you mean `{near}`?"),
+        None => format!("unknown {noun} `{word}`; known are {}", known.join(", ")),
     }
 }
 
@@ -80,7 +110,33 @@ pub fn read<T: DeserializeOwned>(origin: &str, text: &str) -> Result<T, YamlErro
     check_size(origin, text)?;
     #[expect(clippy::disallowed_methods, reason = "this module is the one door")]
     serde_saphyr::from_str_with_options(text, options(false))
-        .map_err(|error| explain(origin, error))
+        .map_err(|error| explain(origin, text, &error))
+}
+
+/// Reads a file of another tool the way readers of YAML 1.1 do: `yes` is true, `0777` octal.
+pub fn read_legacy<T: DeserializeOwned>(origin: &str, text: &str) -> Result<T, YamlError> {
+    check_size(origin, text)?;
+    #[expect(clippy::disallowed_methods, reason = "this module is the one door")]
+    serde_saphyr::from_str_with_options(text, options(true))
+        .map_err(|error| explain(origin, text, &error))
+}
+
+/// Reads a file that people write, and refuses plain values that readers of YAML disagree on:
+/// `yes`, `0777`, `1e3`.
+pub fn read_strict<T: DeserializeOwned>(origin: &str, text: &str) -> Result<T, YamlError> {
+    check_size(origin, text)?;
+    // Mistakes of form are told by the reader, which knows better words for them.
+    if let Some((place, what)) = places::trap(text) {
+        return Err(at(origin, text, place, &what));
+    }
+    read(origin, text)
+}
+
+/// Makes an error of what was found wrong at `path` (keys from the top) after reading.
+///
+/// The place is that of the longest part of the path that is there.
+pub fn mistake(origin: &str, text: &str, path: &[&str], what: &str) -> YamlError {
+    at(origin, text, Places::of(text).nearest(path), what)
 }
 
 /// Reads Kubernetes manifests, one value for each document that is not empty.
@@ -89,7 +145,7 @@ pub fn read_manifests(origin: &str, text: &str) -> Result<Vec<serde_json::Value>
     #[expect(clippy::disallowed_methods, reason = "this module is the one door")]
     let documents: Vec<serde_json::Value> =
         serde_saphyr::from_multiple_with_options(text, options(true))
-            .map_err(|error| explain(origin, error))?;
+            .map_err(|error| explain(origin, text, &error))?;
     Ok(documents
         .into_iter()
         .filter(|document| !document.is_null())
@@ -160,7 +216,57 @@ mod tests {
             .unwrap_err();
         let text = error.to_string();
         assert!(text.starts_with("foreshore.yaml:3:1: "), "{text}");
-        assert!(text.contains("plann"), "{text}");
+        assert!(
+            text.contains("unknown field `plann`; did you mean `plan`?"),
+            "{text}"
+        );
+        assert!(text.ends_with("\n  |\n3 | plann: x\n  | ^"), "{text}");
+    }
+
+    #[test]
+    fn values_that_readers_disagree_on_are_refused_where_people_write() {
+        for (text, place, part) in [
+            ("a: yes\n", "f:1:4", "write `true`, or quote it"),
+            ("a:\n  - off\n", "f:2:5", "write `false`, or quote it"),
+            ("a: 0777\n", "f:1:4", "octal"),
+            ("a: {b: 1e3}\n", "f:1:8", "write the number out"),
+            ("a: 1_000\n", "f:1:4", "without `_`"),
+            ("a: 12:30:00\n", "f:1:4", "quote it"),
+        ] {
+            let error = read_strict::<serde_json::Value>("f", text)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.starts_with(place) && error.contains(part),
+                "{text}: {error}"
+            );
+        }
+        for text in [
+            "a: \"yes\"\n",
+            "a: '0777'\n",
+            "a: 8080\n",
+            "yes: 1\n",
+            "a: 1.5\n",
+            "a: |\n  yes\n",
+            "a: v0777\n",
+            "a: 0\n",
+            "a: 10:00\n",
+        ] {
+            read_strict::<serde_json::Value>("f", text).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_mistake_found_later_has_its_place_too() {
+        let text = "name: web\nvariables:\n  tier: wood\n  list: [a, b]\n";
+        let place = |path: &[&str]| mistake("f", text, path, "x").position();
+        assert_eq!(place(&["variables", "tier"]), Some((3, 9)));
+        assert_eq!(place(&["variables", "list", "1"]), Some((4, 13)));
+        assert_eq!(place(&["variables", "nope"]), Some((2, 1)));
+        assert_eq!(place(&["nope"]), Some((1, 1)));
+        let long = format!("a: \"{}\"\nb: c\n", "é".repeat(300));
+        let error = mistake("f", &long, &["a"], "x").to_string();
+        assert!(error.len() < 500, "{error}");
     }
 
     #[test]
