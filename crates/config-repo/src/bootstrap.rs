@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use foreshore_git::{Change, GitError, NewCommit, ObjectId, Repository};
-use foreshore_model::config::{Approvals, Policy};
+use foreshore_model::config::{Approvals, Drift, Policy, SiteOrder};
 use foreshore_model::{Actor, Environment, EnvironmentName, PolicyName, SiteName, yaml};
 use jiff::Timestamp;
 
@@ -16,7 +16,9 @@ What this repository says is what runs. Foreshore writes to it; every change is 
 
 - `environments/<environment>/<service>/manifests/` holds exactly the released files
 - `environments/<environment>/<service>/release.yaml` says which artifact it is, who released it and why
-- `policies/` holds the rules, `holds/` the pins that keep automation away
+- `environments/<environment>/<service>/operations.yaml` says what people set without a build: replicas, floors, pause
+- `policies/` holds the rules, `freezes/` the times without releases, `holds/` the pins that keep automation away
+- `retired/` says which services were ended on purpose
 - a branch `requests/<id>` is a release that waits for approval
 ";
 
@@ -30,6 +32,9 @@ pub fn starter() -> (Vec<Environment>, BTreeMap<PolicyName, Policy>) {
         sites: vec![SiteName::new("local").expect("it is a DNS label")],
         approvals: Approvals::default(),
         production: false,
+        site_order: SiteOrder::default(),
+        drift: Drift::default(),
+        service_account: None,
     };
     let prod = Environment {
         promotes_from: Some(name("dev")),

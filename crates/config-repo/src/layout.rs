@@ -1,6 +1,6 @@
 //! Where each file of the config repository is.
 
-use foreshore_model::{EnvironmentName, PolicyName, ServiceName};
+use foreshore_model::{EnvironmentName, FreezeName, PolicyName, ServiceName};
 use foreshore_release::Place;
 
 /// What a path in the config repository stands for.
@@ -12,6 +12,8 @@ pub enum Location {
     Manifest(Place),
     Policy(PolicyName),
     Hold(Place),
+    Tombstone(Place),
+    Freeze(FreezeName),
     /// A file that means nothing to us, like a README.
     Other,
 }
@@ -43,6 +45,10 @@ impl Location {
                 Self::Manifest(place(environment, service)?)
             }
             ["policies", file] => Self::Policy(PolicyName::new(file.strip_suffix(".yaml")?).ok()?),
+            ["freezes", file] => Self::Freeze(FreezeName::new(file.strip_suffix(".yaml")?).ok()?),
+            ["retired", environment, file] => {
+                Self::Tombstone(place(environment, file.strip_suffix(".yaml")?)?)
+            }
             ["holds", environment, file] => {
                 Self::Hold(place(environment, file.strip_suffix(".yaml")?)?)
             }
@@ -57,6 +63,10 @@ pub(crate) fn environment_file(environment: &EnvironmentName) -> String {
 
 pub(crate) fn release_file((environment, service): &Place) -> String {
     format!("environments/{environment}/{service}/release.yaml")
+}
+
+pub(crate) fn operations_file((environment, service): &Place) -> String {
+    format!("environments/{environment}/{service}/operations.yaml")
 }
 
 pub(crate) fn branch_of(request: &str) -> String {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `outcomes/<environment>/<site>/<service>.json` | the newest outcome there |
 //! | `verified/<environment>/<service>.json` | artifacts that were healthy, oldest first |
+//! | `verdicts/<environment>/<service>.json` | what checks found, oldest first |
 //!
 //! Reports of one second become one commit.
 
@@ -15,7 +16,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 
 use foreshore_git::{GitError, Repository};
-use foreshore_model::{EnvironmentName, Outcome, ServiceName};
+use foreshore_model::{EnvironmentName, Outcome, ServiceName, Verdict};
 use foreshore_release::{Place, Verified};
 use tokio::sync::{oneshot, watch};
 
@@ -126,6 +127,10 @@ impl Outcomes {
 
     pub fn all_verified(&self) -> BTreeMap<Place, Vec<Verified>> {
         self.state().verified.clone()
+    }
+
+    pub fn all_verdicts(&self) -> BTreeMap<Place, Vec<Verdict>> {
+        self.state().verdicts.clone()
     }
 
     /// Grows with every change of what is recorded.

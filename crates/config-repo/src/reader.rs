@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use foreshore_git::{EntryKind, ObjectId, Repository, TreeEntry};
-use foreshore_model::config::{Hold, Policy};
-use foreshore_model::{Environment, ReleaseFile, yaml};
+use foreshore_model::config::Policy;
+use foreshore_model::{Environment, Freeze, ReleaseFile, chain, yaml};
 use foreshore_release::{Commit, Place, Refusal, Step, World};
+use serde::de::DeserializeOwned;
 
 use crate::error::ReadError;
-use crate::layout::{Location, REQUESTS_REF};
+use crate::layout::{Location, REQUESTS_REF, operations_file};
 use crate::requests::read_request;
 use crate::snapshot::{Snapshot, fits, plain, read_file, read_release};
 
@@ -47,7 +48,20 @@ impl Reader {
             self.read_policies(&snapshot)?;
         }
         if old("holds") != snapshot.folders.get("holds") || previous.is_none() {
-            self.read_holds(&snapshot)?;
+            self.world.holds = self.read_places(&snapshot, "holds", |location| match location {
+                Location::Hold(place) => Some(place),
+                _ => None,
+            })?;
+        }
+        if old("retired") != snapshot.folders.get("retired") || previous.is_none() {
+            self.world.tombstones =
+                self.read_places(&snapshot, "retired", |location| match location {
+                    Location::Tombstone(place) => Some(place),
+                    _ => None,
+                })?;
+        }
+        if old("freezes") != snapshot.folders.get("freezes") || previous.is_none() {
+            self.read_freezes(&snapshot)?;
         }
         self.snapshot = Some(snapshot);
         Ok(())
@@ -107,10 +121,18 @@ impl Reader {
     }
 
     fn read_one_release(&mut self, repository: &Repository, place: Place, entries: Vec<TreeEntry>) {
-        let Some(entry) = entries
-            .into_iter()
-            .find(|entry| entry.name == "release.yaml")
-        else {
+        let find = |name: &str| entries.iter().find(|entry| entry.name == name).cloned();
+        if let Some(entry) = find("manifests") {
+            self.world.trees.insert(place.clone(), entry.id.to_string());
+        }
+        if let Some(entry) = find("operations.yaml") {
+            let parent = format!("environments/{}/{}", place.0, place.1);
+            match read_file(repository, &parent, entry) {
+                Ok(operations) => drop(self.world.operations.insert(place.clone(), operations)),
+                Err(error) => self.problem(&operations_file(&place), &error),
+            }
+        }
+        let Some(entry) = find("release.yaml") else {
             return;
         };
         match read_release(repository, &place, entry) {
@@ -122,8 +144,9 @@ impl Reader {
     }
 
     fn forget(&mut self, place: &Place) {
-        self.world.releases.remove(place);
+        forget(&mut self.world, place);
         self.problems.remove(&crate::layout::release_file(place));
+        self.problems.remove(&operations_file(place));
     }
 
     fn read_policies(&mut self, snapshot: &Snapshot) -> Result<(), ReadError> {
@@ -146,27 +169,47 @@ impl Reader {
         Ok(())
     }
 
-    fn read_holds(&mut self, snapshot: &Snapshot) -> Result<(), ReadError> {
-        self.world.holds.clear();
-        self.problems.retain(|path, _| !path.starts_with("holds/"));
-        for (path, entry) in files(snapshot, "holds")? {
-            let Location::Hold(place) = Location::of(&path) else {
+    fn read_freezes(&mut self, snapshot: &Snapshot) -> Result<(), ReadError> {
+        self.world.freezes.clear();
+        self.problems
+            .retain(|path, _| !path.starts_with("freezes/"));
+        for (path, entry) in files(snapshot, "freezes")? {
+            let Location::Freeze(name) = Location::of(&path) else {
                 continue;
             };
-            let parent = format!("holds/{}", place.0);
-            match read_file::<Hold>(
-                snapshot.repository(),
-                &parent,
-                TreeEntry {
-                    name: format!("{}.yaml", place.1),
-                    ..entry
-                },
-            ) {
-                Ok(hold) => drop(self.world.holds.insert(place, hold)),
+            match read_file::<Freeze>(snapshot.repository(), "freezes", entry) {
+                Ok(freeze) => drop(self.world.freezes.insert(name, freeze)),
                 Err(error) => self.problem(&path, &error),
             }
         }
         Ok(())
+    }
+
+    /// Reads a folder with one file for each service in each environment.
+    fn read_places<T: DeserializeOwned>(
+        &mut self,
+        snapshot: &Snapshot,
+        folder: &str,
+        place_of: impl Fn(Location) -> Option<Place>,
+    ) -> Result<BTreeMap<Place, T>, ReadError> {
+        let prefix = format!("{folder}/");
+        self.problems.retain(|path, _| !path.starts_with(&prefix));
+        let mut found = BTreeMap::new();
+        for (path, entry) in files(snapshot, folder)? {
+            let Some(place) = place_of(Location::of(&path)) else {
+                continue;
+            };
+            let parent = format!("{folder}/{}", place.0);
+            let entry = TreeEntry {
+                name: format!("{}.yaml", place.1),
+                ..entry
+            };
+            match read_file(snapshot.repository(), &parent, entry) {
+                Ok(value) => drop(found.insert(place, value)),
+                Err(error) => self.problem(&path, &error),
+            }
+        }
+        Ok(found)
     }
 
     /// Takes over which request branches there are.
@@ -202,12 +245,7 @@ impl Reader {
     }
 
     fn problem(&mut self, path: &str, error: &ReadError) {
-        let mut text = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
+        let text = chain(error);
         tracing::warn!(
             path,
             error = text,
@@ -235,12 +273,14 @@ impl Reader {
         };
         let release = commit.release.as_ref();
         let rests_on = |path: &str| match Location::of(path) {
-            Location::Policy(_) => release.is_some(),
+            Location::Policy(_) | Location::Freeze(_) => release.is_some(),
+            // What it says now is not known, so nothing can be built on it.
+            Location::Operations(_) => replaces(path),
             // Its sequence number is not known, so no later one can be given.
             Location::Release(place) => {
                 release.is_some_and(|it| (&it.environment, &it.service) == (&place.0, &place.1))
             }
-            Location::Hold(place) => {
+            Location::Hold(place) | Location::Tombstone(place) => {
                 release.is_some_and(|it| (&it.environment, &it.service) == (&place.0, &place.1))
                     && !replaces(path)
             }
@@ -252,6 +292,12 @@ impl Reader {
         ));
         Some(refusal.hint("correct the file, commit and push it, then try again"))
     }
+}
+
+fn forget(world: &mut World, place: &Place) {
+    world.releases.remove(place);
+    world.operations.remove(place);
+    world.trees.remove(place);
 }
 
 /// Brings the world to what it is after `commit`.
@@ -284,6 +330,8 @@ fn write(world: &mut World, path: &str, text: &str) -> Result<(), ReadError> {
         }
         Location::Release(place) => {
             let release = fits(&place, yaml::read::<ReleaseFile>(path, text)?)?;
+            // Which tree the new manifests make is known once they are written.
+            world.trees.remove(&place);
             world.releases.insert(place, release);
         }
         Location::Policy(name) => {
@@ -292,7 +340,15 @@ fn write(world: &mut World, path: &str, text: &str) -> Result<(), ReadError> {
         Location::Hold(place) => {
             world.holds.insert(place, yaml::read(path, text)?);
         }
-        Location::Operations(_) => drop(yaml::read::<foreshore_model::Operations>(path, text)?),
+        Location::Operations(place) => {
+            world.operations.insert(place, yaml::read(path, text)?);
+        }
+        Location::Tombstone(place) => {
+            world.tombstones.insert(place, yaml::read(path, text)?);
+        }
+        Location::Freeze(name) => {
+            world.freezes.insert(name, yaml::read(path, text)?);
+        }
         Location::Manifest(_) | Location::Other => {}
     }
     Ok(())
@@ -304,7 +360,10 @@ fn remove(world: &mut World, path: &str) {
         Location::Release(place) => drop(world.releases.remove(&place)),
         Location::Policy(name) => drop(world.policies.remove(&name)),
         Location::Hold(place) => drop(world.holds.remove(&place)),
-        Location::Operations(_) | Location::Manifest(_) | Location::Other => {}
+        Location::Operations(place) => drop(world.operations.remove(&place)),
+        Location::Tombstone(place) => drop(world.tombstones.remove(&place)),
+        Location::Freeze(name) => drop(world.freezes.remove(&name)),
+        Location::Manifest(_) | Location::Other => {}
     }
 }
 
@@ -321,6 +380,9 @@ fn remove_tree(world: &mut World, tree: &str) {
     world
         .releases
         .retain(|place, _| !gone(&crate::layout::release_file(place)));
+    world
+        .operations
+        .retain(|place, _| !gone(&operations_file(place)));
     world
         .policies
         .retain(|name, _| !gone(&format!("policies/{name}.yaml")));

@@ -8,11 +8,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use foreshore_git::{EntryKind, GitError, ObjectId, Repository, TreeEntry};
-use foreshore_model::{Environment, EnvironmentName, Operations, ReleaseFile, ServiceName, yaml};
+use foreshore_model::{
+    Environment, EnvironmentName, Operations, ReleaseFile, Removals, ServiceName, Tombstone, yaml,
+};
 use serde::de::DeserializeOwned;
 
 use crate::error::ReadError;
 use crate::layout::{environment_file, release_file};
+
+/// The folders that mean something to us.
+const FOLDERS: [&str; 5] = ["environments", "policies", "holds", "freezes", "retired"];
 
 /// The config repository at one commit; cheap to clone.
 #[derive(Debug, Clone)]
@@ -40,7 +45,10 @@ pub struct ServiceDir {
     pub tree: ObjectId,
     pub release: ReleaseFile,
     pub operations: Operations,
+    pub removals: Option<Removals>,
     pub manifests: Vec<Manifest>,
+    /// Tree id of the manifests alone.
+    pub manifests_tree: ObjectId,
 }
 
 /// One file of exactly released bytes.
@@ -61,9 +69,7 @@ impl Snapshot {
         let root = repository.root(commit)?;
         let entries = repository.tree(&root)?.into_iter();
         let mut folders = BTreeMap::new();
-        for entry in entries
-            .filter(|entry| matches!(entry.name.as_str(), "environments" | "policies" | "holds"))
-        {
+        for entry in entries.filter(|entry| FOLDERS.contains(&entry.name.as_str())) {
             let entry = plain(entry, "", EntryKind::Tree)?;
             folders.insert(entry.name, entry.id);
         }
@@ -149,20 +155,43 @@ impl Snapshot {
             Some(entry) => read_file(&self.repository, &path, entry)?,
             None => Operations::default(),
         };
-        let manifests = match find("manifests") {
-            Some(entry) => self.manifests(&path, entry)?,
-            None => {
-                return Err(ReadError::MissingFile {
-                    path: format!("{path}/manifests"),
-                });
-            }
-        };
+        let removals = find("removals.yaml")
+            .map(|entry| read_file(&self.repository, &path, entry))
+            .transpose()?;
+        let manifests = find("manifests").ok_or_else(|| ReadError::MissingFile {
+            path: format!("{path}/manifests"),
+        })?;
         Ok(ServiceDir {
             tree: tree.clone(),
             release,
             operations,
-            manifests,
+            removals,
+            manifests_tree: manifests.id.clone(),
+            manifests: self.manifests(&path, manifests)?,
         })
+    }
+
+    /// Returns the services of an environment that were retired on purpose.
+    pub fn retired(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<BTreeMap<ServiceName, Tombstone>, ReadError> {
+        let Some(retired) = self.folders.get("retired") else {
+            return Ok(BTreeMap::new());
+        };
+        let parent = format!("retired/{environment}");
+        let entries = self.repository.folder("retired", retired)?.into_iter();
+        let mut found = BTreeMap::new();
+        for folder in entries.filter(|entry| entry.name == environment.as_str()) {
+            let folder = plain(folder, "retired", EntryKind::Tree)?;
+            for entry in self.repository.folder(&parent, &folder.id)? {
+                let name = entry.name.strip_suffix(".yaml").map(ServiceName::new);
+                if let Some(Ok(service)) = name {
+                    found.insert(service, read_file(&self.repository, &parent, entry)?);
+                }
+            }
+        }
+        Ok(found)
     }
 
     pub(crate) fn service_tree(

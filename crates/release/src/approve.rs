@@ -66,7 +66,10 @@ pub fn approve(
             "request `{id}` is for another artifact"
         )));
     }
-    if let Some(term) = terms(world, &wish).into_iter().find(|term| !term.holds) {
+    if let Some(term) = terms(world, &wish, now)
+        .into_iter()
+        .find(|term| !term.holds)
+    {
         return Err(Refusal::by_policy(term.words));
     }
     let mut request = request.clone();
@@ -90,7 +93,7 @@ pub fn approve(
         .iter()
         .map(|approval| approval.actor.clone())
         .collect();
-    commit(&wish, current, approved_by, vec![id.to_owned()], now)
+    commit(world, &wish, approved_by, vec![id.to_owned()], now)
 }
 
 /// Says that a request is not there, with the nearest one that is.
@@ -102,7 +105,8 @@ pub fn unknown_request(world: &World, id: &str) -> Refusal {
     }
 }
 
-fn granted(request: &Request, artifact: Candidate, key: &str) -> Wish {
+/// Returns the wish that a request stands for.
+pub fn granted(request: &Request, artifact: Candidate, key: &str) -> Wish {
     Wish {
         service: request.service.clone(),
         environment: request.environment.clone(),
@@ -121,6 +125,7 @@ fn granted(request: &Request, artifact: Candidate, key: &str) -> Wish {
 
 fn record(request: Request, needed: u32, actor: &Actor, key: &str) -> Decision {
     Decision::Propose(Box::new(Proposal {
+        steps: Vec::new(),
         needed,
         unchanged: false,
         actor: actor.clone(),

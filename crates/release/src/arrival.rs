@@ -21,16 +21,25 @@ pub fn arrival(world: &World, arrival: &Arrival) -> Vec<Wish> {
     let record = &arrival.artifact.record;
     let mut wishes: Vec<Wish> = Vec::new();
     for (name, policy) in &world.policies {
-        let Policy::AutoRelease {
-            environment,
-            branch,
-            services,
-        } = policy
-        else {
-            continue;
+        let tag = record.source.tag.as_deref();
+        let (environment, why) = match policy {
+            Policy::AutoRelease {
+                environment,
+                branch,
+                ..
+            } if matches(branch, &record.source.branch) => {
+                (environment, format!("branch {}", record.source.branch))
+            }
+            Policy::AutoReleaseTag {
+                environment,
+                tag: pattern,
+                ..
+            } if tag.is_some_and(|tag| matches(pattern, tag)) => {
+                (environment, format!("tag {}", tag.unwrap_or_default()))
+            }
+            _ => continue,
         };
-        let meant = matches(branch, &record.source.branch)
-            && (services.is_empty() || services.contains(&record.service))
+        let meant = policy.is_about(environment, &record.service)
             && !wishes.iter().any(|wish| wish.environment == *environment);
         if !meant {
             continue;
@@ -43,10 +52,7 @@ pub fn arrival(world: &World, arrival: &Arrival) -> Vec<Wish> {
                 policy: name.to_string(),
             },
             actor: Actor::automation(),
-            reason: format!(
-                "policy {name}: branch {} by {}",
-                record.source.branch, record.source.author
-            ),
+            reason: format!("policy {name}: {why} by {}", record.source.author),
             key: format!(
                 "arrival/{environment}/{}/{}",
                 record.service,

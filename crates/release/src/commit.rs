@@ -15,7 +15,7 @@ pub enum Decision {
     Propose(Box<Proposal>),
     /// The environment is as wished already.
     Unchanged(Box<ReleaseFile>),
-    /// There is nothing to lift.
+    /// There is nothing to lift, or to change.
     NotHeld,
 }
 
@@ -38,6 +38,8 @@ pub struct Commit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proposal {
     pub request: Request,
+    /// What its release would change: the branch shows it to people.
+    pub steps: Vec<Step>,
     /// Approvals that are still missing.
     pub needed: u32,
     /// The request stands as it is already.
@@ -75,6 +77,29 @@ impl Step {
 }
 
 impl Commit {
+    /// A change that is no release.
+    pub(crate) fn plain(
+        subject: String,
+        steps: Vec<Step>,
+        actor: &Actor,
+        reason: &str,
+        key: &str,
+    ) -> Self {
+        Self {
+            steps,
+            actor: actor.clone(),
+            subject,
+            trailers: vec![
+                ("Actor", actor.to_string()),
+                ("Reason", reason.to_owned()),
+                (TRAILER_KEY, key.to_owned()),
+            ],
+            release: None,
+            hold: None,
+            closes: Vec::new(),
+        }
+    }
+
     /// Returns the whole message: subject and trailers.
     pub fn message(&self) -> String {
         message(&self.subject, &self.trailers)
@@ -86,6 +111,12 @@ impl Commit {
         words.extend(self.closes.iter().map(|id| format!("close request {id}")));
         words.push(format!("commit: {}", self.subject));
         words
+    }
+}
+
+impl From<Commit> for Decision {
+    fn from(commit: Commit) -> Self {
+        Self::Commit(Box::new(commit))
     }
 }
 

@@ -1,13 +1,16 @@
 //! From a wish to a commit, a request for approval, or a refusal.
 
 use foreshore_model::config::Request;
-use foreshore_model::{Actor, Digest, EnvironmentName, Intent, ReleaseFile, ServiceName, yaml};
+use foreshore_model::{
+    Actor, Digest, Environment, EnvironmentName, Intent, ReleaseFile, ServiceName, Verdict, yaml,
+};
 use jiff::Timestamp;
 
 use crate::commit::{Commit, Decision, Proposal, Step, TRAILER_KEY, service_directory};
 use crate::hold::hold_step;
 use crate::refusal::Refusal;
-use crate::terms::terms;
+use crate::retire::tombstone_path;
+use crate::terms::{brings_back_what_was_healthy, terms};
 use crate::world::{Candidate, World};
 
 /// What somebody, or a policy, wants released.
@@ -37,23 +40,26 @@ pub fn decide(world: &World, wish: &Wish, now: Timestamp) -> Result<Decision, Re
     }
     let place = (wish.environment.clone(), wish.service.clone());
     let current = world.releases.get(&place);
-    check_expected(wish, current)?;
     if let Some(current) = current.filter(|current| current.artifact == wish.artifact.digest) {
         return Ok(Decision::Unchanged(Box::new(current.clone())));
     }
-    if let Some(term) = terms(world, wish).into_iter().find(|term| !term.holds) {
-        return Err(Refusal::by_policy(term.words));
+    check_expected(wish, current)?;
+    if let Some(term) = terms(world, wish, now).into_iter().find(|term| !term.holds) {
+        if let Intent::AutoRelease { policy } = &wish.intent
+            && matches!(term.name, "hold" | "freeze")
+        {
+            return Ok(withheld(wish, policy, &term.words));
+        }
+        return Err(Refusal::by_policy(term.words).hint(format!(
+            "`foreshore explain release {} -e {}` shows every condition",
+            wish.service, wish.environment
+        )));
     }
-    if environment.approvals.count > 0 && !brings_back_what_was_approved(world, wish) {
-        return Ok(propose(
-            world,
-            wish,
-            current,
-            environment.approvals.count,
-            now,
-        ));
+    let needed = approvals_needed(environment, world, wish);
+    if needed > 0 {
+        return propose(world, wish, current, needed, now);
     }
-    commit(wish, current, Vec::new(), Vec::new(), now)
+    commit(world, wish, Vec::new(), Vec::new(), now)
 }
 
 fn check_expected(wish: &Wish, current: Option<&ReleaseFile>) -> Result<(), Refusal> {
@@ -63,8 +69,13 @@ fn check_expected(wish: &Wish, current: Option<&ReleaseFile>) -> Result<(), Refu
     match current {
         Some(current) if current.artifact == *expected => Ok(()),
         Some(current) => Err(Refusal::conflict(format!(
-            "{} moved first: `{}` runs `{}` in `{}` since {}",
-            current.actor.name, wish.service, current.artifact_id, wish.environment, current.at
+            "{} moved first: `{}` runs `{}` in `{}` as number {} since {}",
+            current.actor.name,
+            wish.service,
+            current.artifact_id,
+            wish.environment,
+            current.sequence,
+            current.at
         ))
         .hint("look with `foreshore status` and ask again")),
         None => Err(Refusal::conflict(format!(
@@ -74,11 +85,33 @@ fn check_expected(wish: &Wish, current: Option<&ReleaseFile>) -> Result<(), Refu
     }
 }
 
+/// Returns how many others must agree.
+///
 /// In an emergency nobody waits for bytes that were approved for this very environment before.
-fn brings_back_what_was_approved(world: &World, wish: &Wish) -> bool {
-    let place = (wish.environment.clone(), wish.service.clone());
-    matches!(wish.intent, Intent::Rollback { .. })
-        && world.is_verified(&place, &wish.artifact.digest)
+pub fn approvals_needed(environment: &Environment, world: &World, wish: &Wish) -> u32 {
+    if brings_back_what_was_healthy(world, wish) {
+        0
+    } else {
+        environment.approvals.count
+    }
+}
+
+/// An arrival that people keep away is written down: once it is free again, it must not come back as news.
+fn withheld(wish: &Wish, policy: &str, why: &str) -> Decision {
+    let subject = format!(
+        "[{}/{}] auto-release {} withheld: {why}",
+        wish.environment, wish.service, wish.artifact.record.id
+    );
+    let mut commit = Commit::plain(subject, Vec::new(), &wish.actor, &wish.reason, &wish.key);
+    commit.trailers.insert(
+        0,
+        ("Withheld", format!("{}/{}", wish.environment, wish.service)),
+    );
+    commit
+        .trailers
+        .insert(1, ("Artifact", wish.artifact.digest.to_string()));
+    commit.trailers.insert(2, ("Policy", policy.to_owned()));
+    commit.into()
 }
 
 fn propose(
@@ -87,7 +120,7 @@ fn propose(
     current: Option<&ReleaseFile>,
     needed: u32,
     now: Timestamp,
-) -> Decision {
+) -> Result<Decision, Refusal> {
     let same = |request: &&Request| {
         request.service == wish.service
             && request.environment == wish.environment
@@ -118,7 +151,9 @@ fn propose(
         approvals: Vec::new(),
     });
     let given = u32::try_from(request.approvals.len()).unwrap_or(u32::MAX);
-    Decision::Propose(Box::new(Proposal {
+    let release = release_file(world, wish, Vec::new(), now);
+    Ok(Decision::Propose(Box::new(Proposal {
+        steps: release_steps(wish, &release)?,
         needed: needed.saturating_sub(given),
         unchanged,
         actor: wish.actor.clone(),
@@ -134,32 +169,26 @@ fn propose(
             (TRAILER_KEY, wish.key.clone()),
         ],
         request,
-    }))
+    })))
 }
 
 /// Makes the commit of a release that nothing stands against.
 pub(crate) fn commit(
+    world: &World,
     wish: &Wish,
-    current: Option<&ReleaseFile>,
     approved_by: Vec<Actor>,
     closes: Vec<String>,
     now: Timestamp,
 ) -> Result<Decision, Refusal> {
-    let release = ReleaseFile {
-        service: wish.service.clone(),
-        environment: wish.environment.clone(),
-        sequence: current.map_or(1, |current| current.sequence + 1),
-        artifact: wish.artifact.digest.clone(),
-        artifact_id: wish.artifact.record.id.clone(),
-        intent: wish.intent.clone(),
-        actor: wish.actor.clone(),
-        reason: wish.reason.clone(),
-        at: now,
-        previous: current.map(|current| current.artifact.clone()),
-        approved_by,
-        verdicts: Vec::new(),
-    };
+    let mut release = release_file(world, wish, approved_by, now);
+    release.verdicts = rested_on(world, wish);
     let mut steps = release_steps(wish, &release)?;
+    let place = (wish.environment.clone(), wish.service.clone());
+    if world.tombstones.contains_key(&place) {
+        steps.push(Step::Remove {
+            path: tombstone_path(&place),
+        });
+    }
     let mut hold = None;
     if wish.hold {
         let (step, made) = hold_step(
@@ -188,6 +217,45 @@ pub(crate) fn commit(
         hold,
         closes,
     })))
+}
+
+fn release_file(
+    world: &World,
+    wish: &Wish,
+    approved_by: Vec<Actor>,
+    now: Timestamp,
+) -> ReleaseFile {
+    let place = (wish.environment.clone(), wish.service.clone());
+    ReleaseFile {
+        service: wish.service.clone(),
+        environment: wish.environment.clone(),
+        sequence: world.next_sequence(&place),
+        artifact: wish.artifact.digest.clone(),
+        artifact_id: wish.artifact.record.id.clone(),
+        intent: wish.intent.clone(),
+        actor: wish.actor.clone(),
+        reason: wish.reason.clone(),
+        at: now,
+        previous: world
+            .releases
+            .get(&place)
+            .map(|current| current.artifact.clone()),
+        approved_by,
+        verdicts: Vec::new(),
+    }
+}
+
+/// The verdicts on this artifact that were known when it was decided.
+fn rested_on(world: &World, wish: &Wish) -> Vec<Verdict> {
+    let known = world
+        .verdicts
+        .iter()
+        .filter(|((_, service), _)| *service == wish.service)
+        .flat_map(|(_, verdicts)| verdicts);
+    known
+        .filter(|verdict| verdict.artifact == wish.artifact.digest)
+        .cloned()
+        .collect()
 }
 
 fn hold_reason(wish: &Wish) -> String {

@@ -3,7 +3,7 @@
 use foreshore_model::{Actor, EnvironmentName, Hold, ServiceName, yaml};
 use jiff::Timestamp;
 
-use crate::commit::{Commit, Decision, Step, TRAILER_KEY};
+use crate::commit::{Commit, Decision, Step};
 use crate::refusal::Refusal;
 use crate::world::{Place, World};
 
@@ -80,20 +80,11 @@ fn change(
     hold: Hold,
 ) -> Decision {
     let (environment, service) = place;
-    Decision::Commit(Box::new(Commit {
-        steps: vec![step],
-        actor: actor.clone(),
-        subject: format!(
-            "[{environment}/{service}] {verb} {service} by {}",
-            actor.name
-        ),
-        trailers: vec![
-            ("Actor", actor.to_string()),
-            ("Reason", reason.to_owned()),
-            (TRAILER_KEY, key.to_owned()),
-        ],
-        release: None,
-        hold: Some(hold),
-        closes: Vec::new(),
-    }))
+    let subject = format!(
+        "[{environment}/{service}] {verb} {service} by {}",
+        actor.name
+    );
+    let mut commit = Commit::plain(subject, vec![step], actor, reason, key);
+    commit.hold = Some(hold);
+    commit.into()
 }

@@ -1,10 +1,13 @@
 //! Whether an artifact may enter an environment, term by term.
 
 use foreshore_model::config::Policy;
-use foreshore_model::{Intent, yaml};
+use foreshore_model::{EnvironmentName, Intent, PolicyName, Verdict, yaml};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::decide::Wish;
+use crate::freeze::{Freezing, freezing};
 use crate::pattern::matches;
+use crate::policy::cycle;
 use crate::world::{World, joined};
 
 /// One condition, with the answer in words.
@@ -26,12 +29,30 @@ impl Term {
 }
 
 /// Lists every condition that the wish must meet; one that does not hold denies it.
-pub fn terms(world: &World, wish: &Wish) -> Vec<Term> {
+///
+/// The one function of eligibility: server, command line and automation ask it.
+pub fn terms(world: &World, wish: &Wish, now: Timestamp) -> Vec<Term> {
     let mut terms = vec![rendered(wish), no_plain_secrets(wish)];
     terms.extend(branch_restrictions(world, wish));
     terms.extend(hold(world, wish));
     terms.extend(source_is_healthy(world, wish));
+    // Bytes that were healthy here need no further proof, and no other hour.
+    if brings_back_what_was_healthy(world, wish) {
+        let words = "the artifact was healthy here before, so it may come back at any time";
+        terms.push(Term::new("rollback", true, words));
+        return terms;
+    }
+    terms.extend(verdicts(world, wish));
+    terms.extend(soak(world, wish, now));
+    terms.extend(freeze(world, wish, now));
+    terms.extend(environment_cycle(world, wish));
     terms
+}
+
+/// Whether the wish brings back bytes that were healthy in this very environment.
+pub(crate) fn brings_back_what_was_healthy(world: &World, wish: &Wish) -> bool {
+    let place = (wish.environment.clone(), wish.service.clone());
+    wish.intent.is_rollback() && world.is_verified(&place, &wish.artifact.digest)
 }
 
 fn rendered(wish: &Wish) -> Term {
@@ -106,7 +127,7 @@ fn hold(world: &World, wish: &Wish) -> Option<Term> {
     let hold = world
         .holds
         .get(&(wish.environment.clone(), wish.service.clone()))?;
-    let automatic = matches!(wish.intent, Intent::AutoRelease { .. });
+    let automatic = wish.intent.is_automatic();
     let verb = if automatic {
         "is held"
     } else {
@@ -138,3 +159,177 @@ fn source_is_healthy(world: &World, wish: &Wish) -> Option<Term> {
         format!("artifact `{}` {verb} in `{from}`", wish.artifact.record.id),
     ))
 }
+
+/// Where the artifact proves itself before it comes here.
+fn source<'a>(world: &'a World, wish: &'a Wish) -> Option<&'a EnvironmentName> {
+    match &wish.intent {
+        Intent::Promote { from } => Some(from),
+        _ => world
+            .environments
+            .get(&wish.environment)?
+            .promotes_from
+            .as_ref(),
+    }
+}
+
+fn policies<'a>(
+    world: &'a World,
+    wish: &'a Wish,
+) -> impl Iterator<Item = (&'a PolicyName, &'a Policy)> {
+    world
+        .policies
+        .iter()
+        .filter(|(_, policy)| policy.is_about(&wish.environment, &wish.service))
+}
+
+fn verdicts(world: &World, wish: &Wish) -> Vec<Term> {
+    let required = policies(world, wish).filter_map(|(name, policy)| match policy {
+        Policy::RequireVerdicts { checks, .. } => Some((name, checks)),
+        _ => None,
+    });
+    let pairs = required.flat_map(|(name, checks)| checks.iter().map(move |check| (name, check)));
+    pairs
+        .map(|(name, check)| verdict(world, wish, name, check))
+        .collect()
+}
+
+fn verdict(world: &World, wish: &Wish, policy: &PolicyName, check: &str) -> Term {
+    let Some(source) = source(world, wish) else {
+        let words = format!(
+            "policy `{policy}` asks for check `{check}`, but `{}` is promoted from nowhere",
+            wish.environment
+        );
+        return Term::new("verdict", false, words);
+    };
+    let asked = format!("which policy `{policy}` asks for");
+    let Some(found) = newest_verdict(world, wish, source, check) else {
+        let words = format!(
+            "check `{check}` has no verdict for `{}` in `{source}`, {asked}",
+            wish.artifact.record.id
+        );
+        return Term::new("verdict", false, words);
+    };
+    if is_void(world, wish, source, found) {
+        let words = format!(
+            "check `{check}` was made in `{source}` before its manifests were changed by hand, so it does not count; {asked}"
+        );
+        return Term::new("verdict", false, words);
+    }
+    let verb = if found.passed { "passed" } else { "failed" };
+    let words = format!(
+        "check `{check}` {verb} in `{source}` at {}, {asked}",
+        found.at
+    );
+    Term::new("verdict", found.passed, words)
+}
+
+/// The newest counts: a later failure beats an earlier success.
+fn newest_verdict<'a>(
+    world: &'a World,
+    wish: &Wish,
+    source: &EnvironmentName,
+    check: &str,
+) -> Option<&'a Verdict> {
+    let known = world
+        .verdicts
+        .get(&(source.clone(), wish.service.clone()))?;
+    known
+        .iter()
+        .filter(|verdict| verdict.check == check && verdict.artifact == wish.artifact.digest)
+        .max_by_key(|verdict| verdict.at)
+}
+
+/// Whether what the source holds is the artifact still, but not the bytes that were checked.
+fn is_void(world: &World, wish: &Wish, source: &EnvironmentName, verdict: &Verdict) -> bool {
+    let place = (source.clone(), wish.service.clone());
+    let runs_it = world
+        .releases
+        .get(&place)
+        .is_some_and(|release| release.artifact == wish.artifact.digest);
+    let tree = world.trees.get(&place);
+    runs_it && !verdict.tree.is_empty() && tree.is_some_and(|tree| *tree != verdict.tree)
+}
+
+fn soak(world: &World, wish: &Wish, now: Timestamp) -> Vec<Term> {
+    let times = policies(world, wish).filter_map(|(name, policy)| match policy {
+        Policy::Soak { time, .. } => Some((name, *time)),
+        _ => None,
+    });
+    times
+        .map(|(name, time)| soaked(world, wish, name, time, now))
+        .collect()
+}
+
+fn soaked(
+    world: &World,
+    wish: &Wish,
+    policy: &PolicyName,
+    time: SignedDuration,
+    now: Timestamp,
+) -> Term {
+    let id = &wish.artifact.record.id;
+    let Some(source) = source(world, wish) else {
+        let words = format!(
+            "policy `{policy}` asks for {time:#}, but `{}` is promoted from nowhere",
+            wish.environment
+        );
+        return Term::new("soak", false, words);
+    };
+    let place = (source.clone(), wish.service.clone());
+    let since = world
+        .verified
+        .get(&place)
+        .into_iter()
+        .flatten()
+        .filter(|verified| verified.artifact == wish.artifact.digest)
+        .map(|verified| verified.at)
+        .min();
+    let Some(since) = since else {
+        let words =
+            format!("`{id}` was never healthy in `{source}`; policy `{policy}` asks for {time:#}");
+        return Term::new("soak", false, words);
+    };
+    let passed = now.duration_since(since);
+    if passed >= time {
+        let words = format!(
+            "`{id}` is healthy in `{source}` since {since}, longer than the {time:#} of policy `{policy}`"
+        );
+        return Term::new("soak", true, words);
+    }
+    let left = SignedDuration::from_secs((time - passed).as_secs());
+    let words = format!(
+        "`{id}` is healthy in `{source}` since {since}; {left:#} of the {time:#} of policy `{policy}` are left"
+    );
+    Term::new("soak", false, words)
+}
+
+fn freeze(world: &World, wish: &Wish, now: Timestamp) -> Option<Term> {
+    let place = (wish.environment.clone(), wish.service.clone());
+    match freezing(world, &place, now) {
+        Freezing::Free => None,
+        Freezing::Allowed { by } => Some(Term::new(
+            "freeze",
+            true,
+            format!(
+                "window `{by}` allows releases to `{}` now",
+                wish.environment
+            ),
+        )),
+        Freezing::Frozen { words } => Some(Term::new("freeze", false, words)),
+    }
+}
+
+fn environment_cycle(world: &World, wish: &Wish) -> Option<Term> {
+    let circle = cycle(&world.environments, &wish.environment)?;
+    let names = joined(circle.iter().map(|name| format!("`{name}`")));
+    Some(Term::new(
+        "graph",
+        false,
+        format!(
+            "environments are promoted from each other in a circle: {names}; correct `promotes_from`"
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,15 @@
 //! What a decision may look at.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use foreshore_model::config::{Environment, Hold, Policy, Request};
 use foreshore_model::{
-    ArtifactId, ArtifactRecord, Digest, EnvironmentName, PolicyName, ReleaseFile, ServiceName,
-    nearest,
+    ArtifactId, ArtifactRecord, Digest, EnvironmentName, Freeze, FreezeName, Operations,
+    PolicyName, ReleaseFile, ServiceName, Tombstone, Verdict, nearest,
 };
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::refusal::Refusal;
 
@@ -25,6 +27,16 @@ pub struct World {
     pub requests: BTreeMap<String, Request>,
     /// Artifacts that were healthy, oldest first.
     pub verified: BTreeMap<Place, Vec<Verified>>,
+    /// What checks found, oldest first.
+    pub verdicts: BTreeMap<Place, Vec<Verdict>>,
+    pub operations: BTreeMap<Place, Operations>,
+    /// Services that were retired, and not released again since.
+    pub tombstones: BTreeMap<Place, Tombstone>,
+    pub freezes: BTreeMap<FreezeName, Freeze>,
+    /// What the clock shows in each time zone that a freeze may stand in.
+    pub zones: Arc<BTreeMap<String, TimeZone>>,
+    /// Tree id of the manifests that a place holds, where it is known.
+    pub trees: BTreeMap<Place, String>,
 }
 
 /// An artifact that was healthy somewhere.
@@ -77,6 +89,13 @@ impl World {
                     None => refusal.hint("build one with `foreshore run build` in its repository"),
                 }
             })
+    }
+
+    /// Returns the sequence number that the next release of a service gets.
+    pub fn next_sequence(&self, place: &Place) -> u64 {
+        let running = self.releases.get(place).map(|release| release.sequence);
+        let ended = self.tombstones.get(place).map(|stone| stone.sequence);
+        running.max(ended).unwrap_or(0) + 1
     }
 
     /// Whether an artifact was healthy in an environment.

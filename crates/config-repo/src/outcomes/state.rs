@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use foreshore_git::{Change, ObjectId, Repository};
 use foreshore_model::config::OUTCOMES_REF;
-use foreshore_model::{ArtifactId, Digest, EnvironmentName, Outcome, Phase, ServiceName, SiteName};
+use foreshore_model::{
+    ArtifactId, Digest, EnvironmentName, Outcome, Phase, ServiceName, SiteName, Verdict,
+};
 use foreshore_release::{Place, Verified};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -20,6 +22,7 @@ pub(super) struct State {
     pub(super) tip: Option<ObjectId>,
     outcomes: BTreeMap<(Place, SiteName), Outcome>,
     pub(super) verified: BTreeMap<Place, Vec<Verified>>,
+    pub(super) verdicts: BTreeMap<Place, Vec<Verdict>>,
     /// Files that memory has newer than the repository.
     dirty: BTreeSet<Record>,
 }
@@ -28,7 +31,11 @@ pub(super) struct State {
 enum Record {
     Outcome(Place, SiteName),
     Verified(Place),
+    Verdicts(Place),
 }
+
+/// Verdicts remembered of each service: a month of several releases a day with several checks.
+const VERDICTS_MAX: usize = 500;
 
 /// [`Verified`] as a file.
 #[derive(Serialize, Deserialize)]
@@ -67,18 +74,16 @@ impl State {
                         .insert((place_of(&outcome), outcome.site.clone()), outcome);
                 }
                 ["verified", environment, file] => {
-                    let misplaced = || ReadError::Misplaced {
-                        path: path.clone(),
-                        found: "no service".to_owned(),
-                    };
-                    let environment = EnvironmentName::new(environment).map_err(|_| misplaced())?;
-                    let service = file.strip_suffix(".json").ok_or_else(misplaced)?;
-                    let service = ServiceName::new(service).map_err(|_| misplaced())?;
                     let entries: Vec<VerifiedEntry> = json(path, &bytes)?;
                     state.verified.insert(
-                        (environment, service),
+                        place_at(path, environment, file)?,
                         entries.into_iter().map(Verified::from).collect(),
                     );
+                }
+                ["verdicts", environment, file] => {
+                    let verdicts = json(path, &bytes)?;
+                    let place = place_at(path, environment, file)?;
+                    state.verdicts.insert(place, verdicts);
                 }
                 _ => {}
             }
@@ -108,6 +113,17 @@ impl State {
             }
             self.verified.insert(place, list);
         }
+        for (place, mut list) in newer.verdicts {
+            if self.dirty.contains(&Record::Verdicts(place.clone())) {
+                let ours = self.verdicts.remove(&place).unwrap_or_default();
+                for verdict in ours {
+                    if !list.contains(&verdict) {
+                        list.push(verdict);
+                    }
+                }
+            }
+            self.verdicts.insert(place, list);
+        }
         self.tip = newer.tip;
     }
 
@@ -136,6 +152,7 @@ impl State {
                 return false;
             }
         }
+        let outcome_passed = outcome.verdicts.iter().all(|verdict| verdict.passed);
         let (sequence, artifact, at, phase) = (
             outcome.sequence,
             outcome.artifact.clone(),
@@ -144,8 +161,9 @@ impl State {
         );
         self.dirty
             .insert(Record::Outcome(key.0.clone(), key.1.clone()));
+        self.take_verdicts(&place, &outcome.verdicts);
         self.outcomes.insert(key, outcome);
-        if let Some(release) = release.filter(|_| phase == Phase::Healthy)
+        if let Some(release) = release.filter(|_| phase == Phase::Healthy && outcome_passed)
             && self.healthy_everywhere(&place, sequence, &release.sites)
         {
             self.verify(
@@ -159,6 +177,25 @@ impl State {
             );
         }
         true
+    }
+
+    fn take_verdicts(&mut self, place: &Place, verdicts: &[Verdict]) {
+        for verdict in verdicts {
+            let list = self.verdicts.entry(place.clone()).or_default();
+            if list.contains(verdict) {
+                continue;
+            }
+            list.push(verdict.clone());
+            if !verdict.passed
+                && let Some(verified) = self.verified.get_mut(place)
+            {
+                // What failed a check is nothing to roll back to.
+                verified.retain(|entry| entry.artifact != verdict.artifact);
+                self.dirty.insert(Record::Verified(place.clone()));
+            }
+            list.drain(..list.len().saturating_sub(VERDICTS_MAX));
+            self.dirty.insert(Record::Verdicts(place.clone()));
+        }
     }
 
     /// Whether every site of the environment runs this release and is well.
@@ -209,6 +246,10 @@ impl State {
                     text(&list),
                 ))
             }
+            Record::Verdicts(place) => Some(Change::write(
+                format!("verdicts/{}/{}.json", place.0, place.1),
+                text(self.verdicts.get(place)?),
+            )),
         }
     }
 
@@ -220,6 +261,17 @@ impl State {
 
 pub(super) fn place_of(outcome: &Outcome) -> Place {
     (outcome.environment.clone(), outcome.service.clone())
+}
+
+fn place_at(path: &str, environment: &str, file: &str) -> Result<Place, ReadError> {
+    let misplaced = || ReadError::Misplaced {
+        path: path.to_owned(),
+        found: "no service".to_owned(),
+    };
+    let environment = EnvironmentName::new(environment).map_err(|_| misplaced())?;
+    let service = file.strip_suffix(".json").ok_or_else(misplaced)?;
+    let service = ServiceName::new(service).map_err(|_| misplaced())?;
+    Ok((environment, service))
 }
 
 fn json<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T, ReadError> {

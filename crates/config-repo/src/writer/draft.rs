@@ -124,13 +124,14 @@ impl Draft {
         let message = proposal.message();
         let Proposal {
             request,
+            steps,
             needed,
             unchanged,
             actor,
             ..
         } = proposal;
         if !unchanged {
-            if let Err(refusal) = self.add(&request, message, &actor, now) {
+            if let Err(refusal) = self.add(&request, &steps, message, (&actor, now)) {
                 return Planned::Answer(Box::new(Answer::Refused(refusal)));
             }
             self.reader
@@ -144,15 +145,17 @@ impl Draft {
     fn add(
         &mut self,
         request: &Request,
+        steps: &[Step],
         message: String,
-        actor: &Actor,
-        now: Timestamp,
+        (actor, now): (&Actor, Timestamp),
     ) -> Result<(), Refusal> {
         foreshore_git::check_ref(&branch_of(&request.id))
             .map_err(|error| Refusal::usage(error.to_string()))?;
         let text = yaml::write(request).map_err(|error| Refusal::usage(error.to_string()))?;
         let branch = self.branches.entry(request.id.clone()).or_default();
-        let changes = vec![Change::write(REQUEST_FILE, text)];
+        // People who look at the branch see what the release would change.
+        let mut changes: Vec<Change> = steps.iter().map(change).collect();
+        changes.push(Change::write(REQUEST_FILE, text));
         branch
             .commits
             .push(new_commit(changes, message, actor, now));

@@ -1,10 +1,12 @@
 //! The thread behind the writer's handle.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use foreshore_git::{Expected, GitError, ObjectId, Push, PushError, RefUpdate, Remote, Repository};
 use foreshore_release::Decision;
+use jiff::tz::TimeZone;
 use tokio::sync::{oneshot, watch};
 
 use super::draft::{Draft, Numbered, Planned};
@@ -49,6 +51,7 @@ impl Worker {
             fetch(&repository, remote)?;
         }
         let mut reader = Reader::default();
+        reader.world.zones = Arc::new(zones());
         let mut keys = Keys::default();
         let refs = repository.refs("refs/heads").map_err(WriteFailure::Git)?;
         let tip = main_of(&refs)?;
@@ -143,6 +146,7 @@ impl Worker {
         let version = outcomes.version();
         if self.verified_version != Some(version) {
             self.reader.world.verified = outcomes.all_verified();
+            self.reader.world.verdicts = outcomes.all_verdicts();
             self.verified_version = Some(version);
         }
     }
@@ -322,6 +326,21 @@ fn tip_of(reader: &Reader) -> Option<Tip> {
         snapshot,
         problems: Arc::new(reader.problems().clone()),
     })
+}
+
+/// Returns every time zone that this machine knows, by name.
+fn zones() -> BTreeMap<String, TimeZone> {
+    let database = jiff::tz::db();
+    let mut zones: BTreeMap<String, TimeZone> = database
+        .available()
+        .filter_map(|name| {
+            let zone = database.get(name.as_str()).ok()?;
+            Some((name.as_str().to_owned(), zone))
+        })
+        .collect();
+    // A machine without a database knows this one all the same.
+    zones.insert("UTC".to_owned(), TimeZone::UTC);
+    zones
 }
 
 fn main_of(refs: &[(String, ObjectId)]) -> Result<ObjectId, WriteFailure> {

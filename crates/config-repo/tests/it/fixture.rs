@@ -67,12 +67,16 @@ pub(crate) fn candidate(service: &str, n: u32) -> Candidate {
             plan: PlanStamp {
                 name: "rust-service".to_owned(),
                 hash: Digest::of(b"plan"),
+                commit: None,
+                reference: String::new(),
             },
             tool: "0.1.0".to_owned(),
             images: BTreeMap::new(),
             manifests: BTreeMap::from([manifests("dev"), manifests("prod")]),
             stages: Vec::new(),
             ci: None,
+            checks: Vec::new(),
+            definition: String::new(),
         },
     }
 }

@@ -18,6 +18,8 @@ fn outcome(commit: &ObjectId, release: &ReleaseFile, site: &str, phase: Phase) -
         phase,
         causes: Vec::new(),
         at: now(),
+        operations: 0,
+        verdicts: Vec::new(),
     }
 }
 

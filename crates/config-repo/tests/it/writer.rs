@@ -195,6 +195,8 @@ async fn a_rollback_brings_back_verified_bytes_and_holds() {
             phase: Phase::Healthy,
             causes: Vec::new(),
             at: now(),
+            operations: 0,
+            verdicts: Vec::new(),
         })
         .await
         .unwrap();
@@ -221,10 +223,13 @@ async fn a_rollback_brings_back_verified_bytes_and_holds() {
     automatic.intent = Intent::AutoRelease {
         policy: "main-to-dev".to_owned(),
     };
-    assert!(matches!(
-        submit(&writer, automatic).await,
-        Ok(Answer::Refused(_))
-    ));
+    assert!(
+        matches!(
+            submit(&writer, automatic).await,
+            Ok(Answer::Committed { release: None, .. })
+        ),
+        "that it is withheld is written down"
+    );
     let lifted = foreshore_config_repo::Job::new("lift", move |world, _| {
         lift(world, &place, &person("ada"), "lift")
     });
