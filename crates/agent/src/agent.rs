@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use foreshore_cluster::Cluster;
 use foreshore_model::{Digest, EnvironmentName, Outcome};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinSet;
@@ -12,6 +13,7 @@ use tracing::info;
 
 use crate::hints;
 use crate::options::Options;
+use crate::previews::Previews;
 use crate::report::Reporter;
 use crate::rounds::Rounds;
 use crate::server::Server;
@@ -104,6 +106,20 @@ impl Agent {
             let (reporter, stop, to) =
                 (Arc::clone(&self.reporter), shutdown.clone(), server.clone());
             helpers.spawn(async move { reporter.run(to, stop).await });
+            let previews = Previews {
+                cluster: Cluster::with_options(
+                    self.options.client.clone(),
+                    self.options.cluster.clone(),
+                ),
+                server: server.clone(),
+                source: Arc::clone(&self.options.source),
+                environments: self.options.environments.clone(),
+                site: self.options.site.clone(),
+            };
+            let stop = shutdown.clone();
+            helpers.spawn(async move {
+                tokio::select! { () = previews.run() => {}, () = stop.cancelled() => {} }
+            });
             let hints = hints::listen(
                 server,
                 self.options.environments.clone(),
@@ -117,7 +133,12 @@ impl Agent {
             });
         }
         let poll = jittered(self.options.poll_interval, &self.options);
-        let mut rounds = Rounds::new(&self.options, Arc::clone(&self.reporter), shutdown.clone());
+        let mut rounds = Rounds::new(
+            &self.options,
+            self.server.clone(),
+            Arc::clone(&self.reporter),
+            shutdown.clone(),
+        );
         info!(site = %self.options.site, "agent started");
         loop {
             let complete = rounds.round().await;

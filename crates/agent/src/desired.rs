@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use foreshore_cluster::{
     ARTIFACT_ANNOTATION, ENVIRONMENT_LABEL, RELEASE_ANNOTATION, Reference, SERVICE_LABEL,
 };
+use foreshore_model::operations::Bounds;
 use foreshore_model::yaml::{self, YamlError};
 use foreshore_model::{EnvironmentName, Operations, ReleaseFile, ServiceName};
 
@@ -25,6 +27,10 @@ pub struct Desired {
     pub commit: String,
     pub release: ReleaseFile,
     pub operations: Operations,
+    /// Objects that it may take away although they keep something.
+    pub confirmed: Vec<String>,
+    /// Tree id of the manifests alone.
+    pub manifests_tree: String,
     /// Objects with namespace, ownership labels and release annotations.
     pub objects: Vec<Value>,
 }
@@ -82,6 +88,7 @@ pub fn desired(
             expected: format!("`{service}` in `{environment}`"),
         });
     }
+    let sequence = release.sequence;
     let mut objects = Vec::new();
     let mut places: BTreeMap<Reference, String> = BTreeMap::new();
     for manifest in &files.manifests {
@@ -97,7 +104,10 @@ pub fn desired(
                 });
             }
             mark(&mut object, &release);
-            if files.operations.replicas.contains_key(&reference.name) {
+            let operations = &files.operations;
+            if operations.replicas.contains_key(&reference.name)
+                || operations.bounds.contains_key(&reference.name)
+            {
                 leave_replicas(&mut object);
             }
             places.insert(reference, path);
@@ -115,6 +125,13 @@ pub fn desired(
         commit: commit.to_owned(),
         release,
         operations: files.operations,
+        // A consent is for one release, not for those that follow it.
+        confirmed: files
+            .removals
+            .filter(|removals| removals.sequence == sequence)
+            .map(|removals| removals.objects)
+            .unwrap_or_default(),
+        manifests_tree: files.manifests_tree,
         objects,
     })
 }
@@ -200,13 +217,37 @@ impl Desired {
         self.objects.iter().filter_map(Reference::of)
     }
 
-    /// Returns the workloads whose replicas are set by operation.
-    pub fn scaled(&self) -> Vec<(Reference, u32)> {
+    /// Returns the objects as they are to be written at this moment.
+    ///
+    /// They differ from the released ones only in the bounds of autoscalers,
+    /// which people set by operation.
+    pub fn objects_at(&self, now: Timestamp) -> Vec<Value> {
+        let mut objects = self.objects.clone();
+        for object in &mut objects {
+            if let Some(bounds) = self.bounds_of(object, now) {
+                object["spec"]["minReplicas"] = json!(bounds.min);
+                object["spec"]["maxReplicas"] = json!(bounds.max);
+            }
+        }
+        objects
+    }
+
+    /// Returns the bounds that an autoscaler shall have at this moment, if people set them.
+    pub fn bounds_of(&self, object: &Value, now: Timestamp) -> Option<Bounds> {
+        if object["kind"] != AUTOSCALER {
+            return None;
+        }
+        let target = object["spec"]["scaleTargetRef"]["name"].as_str()?;
+        self.operations.bounds_at(target, now)
+    }
+
+    /// Returns the workloads whose replicas are set by operation, with what they shall have at this moment.
+    pub fn scaled(&self, now: Timestamp) -> Vec<(Reference, u32)> {
         self.references()
             .filter(|reference| is_scalable(&reference.kind))
             .filter_map(|reference| {
-                let replicas = self.operations.replicas.get(&reference.name)?;
-                Some((reference, *replicas))
+                let replicas = self.operations.replicas_at(&reference.name, now)?;
+                Some((reference, replicas))
             })
             .collect()
     }
@@ -214,16 +255,19 @@ impl Desired {
     /// Returns the names in `operations.yaml` that are no workload here.
     pub fn unknown_workloads(&self) -> Vec<&str> {
         let known: Vec<Reference> = self
-            .scaled()
-            .into_iter()
-            .map(|(reference, _)| reference)
+            .references()
+            .filter(|reference| is_scalable(&reference.kind))
             .collect();
-        let names = self.operations.replicas.keys().map(String::as_str);
-        names
+        self.operations
+            .workloads()
+            .into_iter()
             .filter(|name| !known.iter().any(|reference| reference.name == *name))
             .collect()
     }
 }
+
+/// The kind that moves replicas by itself.
+const AUTOSCALER: &str = "HorizontalPodAutoscaler";
 
 /// Kinds that have a `scale` subresource.
 fn is_scalable(kind: &str) -> bool {
@@ -320,9 +364,34 @@ mod tests {
         assert_eq!(made.objects[0]["spec"], json!({}));
         assert_eq!(made.objects[1]["spec"], json!({"replicas": 2}));
         assert_eq!(
-            made.scaled(),
+            made.scaled(Timestamp::UNIX_EPOCH),
             [(Reference::new("apps/v1", "Deployment", "ns", "web"), 4)]
         );
         assert_eq!(made.unknown_workloads(), ["gone"]);
+    }
+
+    #[test]
+    fn bounds_and_floors_reach_the_autoscaler_of_their_workload_alone() {
+        let autoscaler = |name: &str| {
+            format!(
+                "{{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {{name: {name}}}, \
+                 spec: {{minReplicas: 1, maxReplicas: 3, scaleTargetRef: {{kind: Deployment, name: {name}}}}}}}"
+            )
+        };
+        let mut files = fixture::files(1, &[&autoscaler("web"), &autoscaler("job")]);
+        files.operations.bounds = [("web".to_owned(), Bounds { min: 2, max: 5 })].into();
+        files.operations.floors = vec![foreshore_model::operations::Floor {
+            workload: "web".into(),
+            replicas: 9,
+            from: Timestamp::from_second(100).unwrap(),
+            until: Timestamp::from_second(200).unwrap(),
+        }];
+        let made = desired(files, &fixture::dev(), &fixture::web(), "ns", "c").unwrap();
+        for (second, min, max) in [(0, 2, 5), (100, 9, 9), (200, 2, 5)] {
+            let objects = made.objects_at(Timestamp::from_second(second).unwrap());
+            assert_eq!(objects[0]["spec"]["minReplicas"], min);
+            assert_eq!(objects[0]["spec"]["maxReplicas"], max);
+            assert_eq!(objects[1]["spec"]["maxReplicas"], 3);
+        }
     }
 }

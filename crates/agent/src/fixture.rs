@@ -41,6 +41,8 @@ pub(crate) fn files(sequence: u64, manifests: &[&str]) -> ServiceFiles {
         tree: format!("tree-{sequence}"),
         release: release(sequence),
         operations: Operations::default(),
+        removals: None,
+        manifests_tree: format!("manifests-{sequence}"),
         manifests: manifests.collect(),
     }
 }

@@ -8,9 +8,11 @@
 mod agent;
 mod desired;
 mod hints;
+pub mod install;
 mod options;
 mod order;
 mod phase;
+mod previews;
 mod report;
 mod rounds;
 mod server;

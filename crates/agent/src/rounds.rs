@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foreshore_cluster::{Cluster, Inventory, InventoryError};
-use foreshore_model::{EnvironmentName, ServiceName};
+use foreshore_model::config::SiteOrder;
+use foreshore_model::{Environment, EnvironmentName, ServiceName};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -15,9 +16,10 @@ use tracing::{debug, error, warn};
 
 use crate::options::Options;
 use crate::report::Reporter;
+use crate::server::Server;
 use crate::source::{EnvironmentFiles, SourceError};
 use crate::watches::Watches;
-use crate::worker::{Shared, Target, Worker};
+use crate::worker::{Rules, Shared, Target, Worker};
 use crate::world::{Owner, World};
 
 /// A worker that panicked starts again after this, doubled each time.
@@ -57,6 +59,7 @@ pub(crate) struct Rounds {
 impl Rounds {
     pub(crate) fn new(
         options: &Options,
+        server: Option<Server>,
         reporter: Arc<Reporter>,
         shutdown: CancellationToken,
     ) -> Self {
@@ -68,6 +71,7 @@ impl Rounds {
             world,
             source: Arc::clone(&options.source),
             reporter,
+            server,
             writers: Semaphore::new(options.writers.max(1)),
             site: options.site.clone(),
             health: options.health.clone(),
@@ -181,19 +185,31 @@ impl Rounds {
                     service,
                 };
                 if tree.is_some() {
-                    self.start(
-                        &owner,
-                        &namespace,
-                        Target {
-                            commit: commit.to_owned(),
-                            tree,
-                        },
-                        Some(inventory),
-                    );
+                    let target = Target {
+                        commit: commit.to_owned(),
+                        tree,
+                        confirmed: Vec::new(),
+                        rules: self.rules(&files.environment),
+                    };
+                    self.start(&owner, &namespace, target, Some(inventory));
                 }
             }
         }
-        self.targets(name, &namespace, commit, &files)
+        self.targets(name, &namespace, commit, &files);
+        Ok(())
+    }
+
+    fn rules(&self, environment: &Environment) -> Rules {
+        let sites = environment.sites.iter();
+        let before = sites.take_while(|site| **site != self.shared.site);
+        Rules {
+            sites_before: match environment.site_order {
+                SiteOrder::Parallel => Vec::new(),
+                SiteOrder::InOrder => before.cloned().collect(),
+            },
+            drift: environment.drift,
+            service_account: environment.service_account.clone(),
+        }
     }
 
     /// Hands every service of an environment its target.
@@ -203,41 +219,52 @@ impl Rounds {
         namespace: &str,
         commit: &str,
         files: &EnvironmentFiles,
-    ) -> Result<(), RoundError> {
+    ) {
+        let rules = self.rules(&files.environment);
         let known = self.known.entry(name.clone()).or_default();
-        let total = known.services.len();
         let vanished: Vec<ServiceName> = known
             .services
             .keys()
             .filter(|service| !files.services.contains_key(*service))
             .cloned()
             .collect();
-        guard_vanished(vanished.len(), total)?;
-        known.services = files
-            .services
-            .iter()
-            .map(|(service, tree)| (service.clone(), Some(tree.clone())))
-            .collect();
+        // A folder that is gone without a word may be a slip of whoever edited by hand.
+        let (ended, lost): (Vec<ServiceName>, Vec<ServiceName>) = vanished
+            .into_iter()
+            .partition(|service| files.retired.contains_key(service));
+        for service in &lost {
+            warn!(environment = %name, %service, "folder of the service is gone without a tombstone; what runs is left alone");
+        }
         let present = files
             .services
             .iter()
             .map(|(service, tree)| (service.clone(), Some(tree.clone())));
+        known.services = present
+            .clone()
+            .chain(lost.into_iter().map(|service| (service, None)))
+            .collect();
         let targets: Vec<(ServiceName, Option<String>)> = present
-            .chain(vanished.into_iter().map(|service| (service, None)))
+            .chain(ended.into_iter().map(|service| (service, None)))
             .collect();
         for (service, tree) in targets {
+            let confirmed = files.retired.get(&service).filter(|_| tree.is_none());
+            let target = Target {
+                commit: commit.to_owned(),
+                tree,
+                confirmed: confirmed
+                    .map(|stone| stone.confirmed.clone())
+                    .unwrap_or_default(),
+                rules: rules.clone(),
+            };
             let owner = Owner {
                 environment: name.clone(),
                 service,
             };
-            let target = Target {
-                commit: commit.to_owned(),
-                tree,
-            };
             if let Some(slot) = self.slots.get(&owner) {
                 // The same tree under another commit is the same work.
                 slot.target.send_if_modified(|current| {
-                    let differs = current.tree != target.tree;
+                    let differs = (&current.tree, &current.confirmed, &current.rules)
+                        != (&target.tree, &target.confirmed, &target.rules);
                     if differs {
                         *current = target;
                     }
@@ -247,7 +274,6 @@ impl Rounds {
                 self.start(&owner, namespace, target, None);
             }
         }
-        Ok(())
     }
 
     fn start(
@@ -364,41 +390,4 @@ enum RoundError {
     Inventories(#[from] InventoryError),
     #[error("the environment moved from namespace `{before}` to `{after}`; that is not supported")]
     NamespaceMoved { before: String, after: String },
-    #[error("{vanished} of {total} services vanished at once; none is removed")]
-    TooManyVanished { vanished: usize, total: usize },
-}
-
-/// A service is retired by removing its folder, one at a time; many at once
-/// is what a repository looks like that lost something.
-fn guard_vanished(vanished: usize, total: usize) -> Result<(), RoundError> {
-    let fine = 5.max(total * 30 / 100);
-    if vanished > fine || (vanished > 1 && vanished == total) {
-        return Err(RoundError::TooManyVanished { vanished, total });
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_few_services_may_be_retired_at_once_but_not_all_or_many() {
-        for (vanished, total, fine) in [
-            (0, 0, true),
-            (1, 1, true),
-            (2, 2, false),
-            (2, 3, true),
-            (5, 10, true),
-            (6, 10, false),
-            (30, 100, true),
-            (31, 100, false),
-        ] {
-            assert_eq!(
-                guard_vanished(vanished, total).is_ok(),
-                fine,
-                "{vanished} of {total}"
-            );
-        }
-    }
 }

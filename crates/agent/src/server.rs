@@ -1,8 +1,10 @@
-//! The two questions the agent has for the server.
+//! The questions the agent has for the server.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use foreshore_model::{EnvironmentName, Outcome, SiteName};
+use foreshore_model::api::{OpenRequests, SitePreview};
+use foreshore_model::{EnvironmentName, Outcome, ServiceName, SiteName};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use url::Url;
@@ -81,6 +83,53 @@ impl Server {
         let answer = self.send(request).await?;
         let tip: Tip = answer.json().await.map_err(ServerError::Unreachable)?;
         Ok(tip.commit)
+    }
+
+    /// Returns the newest outcome of a service in every site of an environment.
+    pub(crate) async fn outcomes(
+        &self,
+        environment: &EnvironmentName,
+        service: &ServiceName,
+    ) -> Result<Vec<Outcome>, ServerError> {
+        let path = format!("api/v1/outcomes/{environment}/{service}");
+        let request = self.http.get(self.url(&path)?).timeout(MARGIN);
+        let answer = self.send(request).await?;
+        answer.json().await.map_err(ServerError::Unreachable)
+    }
+
+    /// Returns what waits for approval once it is another than `version`.
+    pub(crate) async fn requests(&self, version: &str) -> Result<OpenRequests, ServerError> {
+        let request = self
+            .http
+            .get(self.url("api/v1/requests")?)
+            .timeout(TIP_WAIT + MARGIN)
+            .query(&[
+                ("after", version),
+                ("timeout", &TIP_WAIT.as_secs().to_string()),
+            ]);
+        let answer = self.send(request).await?;
+        answer.json().await.map_err(ServerError::Unreachable)
+    }
+
+    /// Returns the files that a request would release.
+    pub(crate) async fn request_files(
+        &self,
+        id: &str,
+    ) -> Result<BTreeMap<String, String>, ServerError> {
+        let path = format!("api/v1/requests/{id}/files");
+        let answer = self
+            .send(self.http.get(self.url(&path)?).timeout(MARGIN))
+            .await?;
+        answer.json().await.map_err(ServerError::Unreachable)
+    }
+
+    pub(crate) async fn tell_preview(&self, preview: &SitePreview) -> Result<(), ServerError> {
+        let request = self
+            .http
+            .post(self.url("api/v1/previews")?)
+            .timeout(MARGIN)
+            .json(preview);
+        self.send(request).await.map(drop)
     }
 
     pub(crate) async fn report(&self, outcomes: &[Outcome]) -> Result<(), ServerError> {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use foreshore_model::{Environment, EnvironmentName, Operations, ReleaseFile, ServiceName};
+use foreshore_model::{
+    Environment, EnvironmentName, Operations, ReleaseFile, Removals, ServiceName, Tombstone,
+};
 
 mod mirror;
 
@@ -15,7 +17,11 @@ pub struct ServiceFiles {
     pub tree: String,
     pub release: ReleaseFile,
     pub operations: Operations,
+    /// Consent to take away objects that keep something.
+    pub removals: Option<Removals>,
     pub manifests: Vec<Manifest>,
+    /// Tree id of the manifests alone, which verdicts are bound to.
+    pub manifests_tree: String,
 }
 
 /// One file of released bytes.
@@ -31,6 +37,8 @@ pub struct EnvironmentFiles {
     pub environment: Environment,
     /// Tree id of each service's folder; the same id means the same content.
     pub services: BTreeMap<ServiceName, String>,
+    /// Services that were ended on purpose.
+    pub retired: BTreeMap<ServiceName, Tombstone>,
 }
 
 /// Why the desired state could not be read; never the same as an empty one.

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use foreshore_cluster::{Entry, Inventory, Reference};
@@ -78,13 +79,17 @@ pub type Stage = Vec<Step>;
 pub enum Refusal {
     #[error("the release has no objects at all; retire the service if that is meant")]
     Empty,
-    #[error("it would remove {count} of {total} objects ({first}, …); that needs a confirmation")]
+    #[error(
+        "it would remove {count} of {total} objects ({first}, …); that needs a confirmation: `foreshore confirm`"
+    )]
     TooManyRemoved {
         count: usize,
         total: usize,
         first: String,
     },
-    #[error("it would remove {object}, and with it what it keeps; that needs a confirmation")]
+    #[error(
+        "it would remove {object}, and with it what it keeps; that needs a confirmation: `foreshore confirm`"
+    )]
     Keeps { object: String },
 }
 
@@ -114,37 +119,55 @@ const REMOVED_PERCENT_FINE: usize = 30;
 ///
 /// The whole set is validated before the first object is written, and what
 /// may come to exist is remembered before it does.
-pub fn release_steps(desired: &Desired, inventory: &Inventory) -> Result<Vec<Stage>, Refusal> {
+pub fn release_steps(
+    desired: &Desired,
+    inventory: &Inventory,
+    now: Timestamp,
+) -> Result<Vec<Stage>, Refusal> {
     if desired.objects.is_empty() {
         return Err(Refusal::Empty);
     }
-    guard(&removed(desired, inventory), inventory.entries.len())?;
+    guard(
+        &removed(desired, inventory),
+        inventory.entries.len(),
+        &desired.confirmed,
+    )?;
+    let objects = desired.objects_at(now);
     let mut stages = vec![
         vec![Step::Namespace(desired.namespace.clone())],
-        desired
-            .objects
-            .iter()
-            .cloned()
-            .map(Step::Validate)
-            .collect(),
+        objects.iter().cloned().map(Step::Validate).collect(),
     ];
     let expected = union(desired, inventory);
     if expected != inventory.entries {
         stages.push(vec![Step::Expect(expected)]);
     }
-    for stage in order::staged(desired.objects.clone(), order::kind_of) {
+    // A workload that is there is scaled before its manifest is written: a manifest
+    // that says nothing of replicas any more would let them fall to one in between.
+    let is_there = |reference: &Reference| {
+        inventory
+            .entry(reference)
+            .is_some_and(|entry| !entry.uid.is_empty())
+    };
+    let scale = |(reference, replicas)| Step::Scale {
+        reference,
+        replicas,
+    };
+    let (present, absent): (Vec<_>, Vec<_>) = desired
+        .scaled(now)
+        .into_iter()
+        .partition(|(reference, _)| is_there(reference));
+    let (before, after): (Stage, Stage) = (
+        present.into_iter().map(scale).collect(),
+        absent.into_iter().map(scale).collect(),
+    );
+    if !before.is_empty() {
+        stages.push(before);
+    }
+    for stage in order::staged(objects, order::kind_of) {
         stages.push(stage.into_iter().map(Step::Apply).collect());
     }
-    let scales: Stage = desired
-        .scaled()
-        .into_iter()
-        .map(|(reference, replicas)| Step::Scale {
-            reference,
-            replicas,
-        })
-        .collect();
-    if !scales.is_empty() {
-        stages.push(scales);
+    if !after.is_empty() {
+        stages.push(after);
     }
     stages.push(vec![Step::record(desired)]);
     Ok(stages)
@@ -164,16 +187,11 @@ pub fn prune_steps(desired: &Desired, inventory: &Inventory) -> Vec<Stage> {
     stages
 }
 
-/// Returns the steps that remove a service whose folder was removed.
-pub fn retire_steps(inventory: &Inventory) -> Result<Vec<Stage>, Refusal> {
-    let claim = inventory
-        .entries
-        .iter()
-        .find(|entry| entry.kind == "PersistentVolumeClaim");
-    if let Some(claim) = claim {
-        return Err(Refusal::Keeps {
-            object: claim.reference().to_string(),
-        });
+/// Returns the steps that remove a service that was ended; what keeps data needs its own consent.
+pub fn retire_steps(inventory: &Inventory, confirmed: &[String]) -> Result<Vec<Stage>, Refusal> {
+    let all: Vec<&Entry> = inventory.entries.iter().collect();
+    if let Some(object) = unconfirmed_keeper(&all, confirmed) {
+        return Err(Refusal::Keeps { object });
     }
     let mut stages = removals(inventory.entries.clone());
     stages.push(vec![Step::Forget]);
@@ -194,14 +212,21 @@ fn removed<'a>(desired: &Desired, inventory: &'a Inventory) -> Vec<&'a Entry> {
         .collect()
 }
 
-fn guard(removed: &[&Entry], total: usize) -> Result<(), Refusal> {
-    if let Some(keeper) = removed
+fn unconfirmed_keeper(removed: &[&Entry], confirmed: &[String]) -> Option<String> {
+    let keepers = removed
         .iter()
-        .find(|entry| KEEPERS.contains(&entry.kind.as_str()))
-    {
-        return Err(Refusal::Keeps {
-            object: keeper.reference().to_string(),
-        });
+        .filter(|entry| KEEPERS.contains(&entry.kind.as_str()));
+    keepers
+        .map(|entry| entry.reference().to_string())
+        .find(|object| !confirmed.contains(object))
+}
+
+fn guard(removed: &[&Entry], total: usize, confirmed: &[String]) -> Result<(), Refusal> {
+    if let Some(object) = unconfirmed_keeper(removed, confirmed) {
+        return Err(Refusal::Keeps { object });
+    }
+    if confirmed.iter().any(|object| object == "*") {
+        return Ok(());
     }
     let fine = REMOVED_ALWAYS_FINE.max(total * REMOVED_PERCENT_FINE / 100);
     match removed {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foreshore_cluster::{Cluster, Inventory, Reference};
+use foreshore_model::config::Drift;
 use foreshore_model::outcome::Cause;
 use foreshore_model::{Digest, Outcome, Phase, SiteName, clock};
 use jiff::Timestamp;
@@ -18,6 +19,7 @@ use tracing::{Instrument as _, debug, info_span, warn};
 use crate::desired::{Desired, desired};
 use crate::phase::Course;
 use crate::report::Reporter;
+use crate::server::Server;
 use crate::source::{Source, SourceError};
 use crate::watches::Watches;
 use crate::world::{Owner, World};
@@ -27,6 +29,7 @@ mod execute;
 mod failure;
 mod observe;
 mod retire;
+mod sites;
 mod tell;
 
 pub(crate) use failure::Failure;
@@ -39,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) watches: Watches,
     pub(crate) source: Arc<dyn Source>,
     pub(crate) reporter: Arc<Reporter>,
+    /// Where outcomes of other sites are asked for.
+    pub(crate) server: Option<Server>,
     /// Services that may write at the same time.
     pub(crate) writers: Semaphore,
     pub(crate) site: SiteName,
@@ -51,8 +56,21 @@ pub(crate) struct Shared {
 pub(crate) struct Target {
     /// The commit in which the tree was first seen.
     pub(crate) commit: String,
-    /// Tree of the service's folder; none when the folder was removed.
+    /// Tree of the service's folder; none when the service was ended.
     pub(crate) tree: Option<String>,
+    /// What may go with a service that was ended, although it keeps something.
+    pub(crate) confirmed: Vec<String>,
+    pub(crate) rules: Rules,
+}
+
+/// What the environment says about every service in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Rules {
+    /// Sites that must be healthy with a release before this one takes it.
+    pub(crate) sites_before: Vec<SiteName>,
+    pub(crate) drift: Drift,
+    /// Account of the namespace to act as.
+    pub(crate) service_account: Option<String>,
 }
 
 /// When to look again if nothing happens before.
@@ -68,6 +86,16 @@ pub(crate) enum Next {
 impl Next {
     pub(crate) fn after(pause: Duration) -> Self {
         Self::At(Instant::now() + pause)
+    }
+
+    /// Looks again after `pause` at the latest.
+    fn at_latest(self, pause: Duration) -> Self {
+        let latest = Instant::now() + pause;
+        match self {
+            Self::At(time) => Self::At(time.min(latest)),
+            Self::OnChange => Self::At(latest),
+            Self::Done => Self::Done,
+        }
     }
 }
 
@@ -117,6 +145,7 @@ struct Told {
     commit: String,
     phase: Phase,
     causes: Vec<Cause>,
+    operations: u64,
     at: Instant,
 }
 
@@ -124,6 +153,8 @@ struct Told {
 #[derive(Debug)]
 pub(crate) struct Worker {
     shared: Arc<Shared>,
+    /// What the service's objects are read and written through.
+    cluster: Cluster,
     owner: Owner,
     namespace: String,
     target: watch::Receiver<Target>,
@@ -139,6 +170,9 @@ pub(crate) struct Worker {
     told: Option<Told>,
     /// The tree that was read last, and whether it can never be desired.
     tried: Option<(String, bool)>,
+    /// Number of the operations that are carried out.
+    operated: u64,
+    rules: Rules,
 }
 
 impl Worker {
@@ -150,6 +184,7 @@ impl Worker {
         inventory: Option<Inventory>,
     ) -> Self {
         Self {
+            cluster: shared.cluster.clone(),
             shared,
             owner,
             namespace,
@@ -164,6 +199,8 @@ impl Worker {
             heals: HashMap::new(),
             told: None,
             tried: None,
+            operated: 0,
+            rules: Rules::default(),
         }
     }
 
@@ -222,8 +259,12 @@ impl Worker {
                 }
             }
         }
+        if self.rules != target.rules {
+            self.rules = target.rules.clone();
+            self.cluster = acting(&self.shared.cluster, &self.namespace, &self.rules);
+        }
         match &target.tree {
-            None => self.retire(&target.commit).await,
+            None => self.retire(&target.commit, &target.confirmed).await,
             Some(tree) => self.keep(&target.commit, tree).await,
         }
     }
@@ -247,16 +288,21 @@ impl Worker {
             .is_some_and(|inventory| inventory.tree == desired.tree);
         if !is_written {
             if desired.operations.paused {
+                self.operated = desired.operations.number;
                 self.tell_paused(&desired);
                 return Next::OnChange;
             }
             if let Some(due) = self.retry.waits() {
                 return Next::At(due);
             }
+            if let Err(next) = self.wait_for_sites(&desired).await {
+                return next;
+            }
             if let Err(next) = self.write(&desired).await {
                 return next;
             }
         }
+        self.operated = desired.operations.number;
         self.observe(&desired).await
     }
 
@@ -290,6 +336,7 @@ impl Worker {
             "release read"
         );
         let (release, operations) = (files.release.clone(), files.operations.clone());
+        let manifests_tree = files.manifests_tree.clone();
         let made = desired(files, environment, service, &self.namespace, commit);
         self.supersede(release.sequence);
         self.retry.reset();
@@ -310,6 +357,8 @@ impl Worker {
                     commit: commit.to_owned(),
                     release,
                     operations,
+                    confirmed: Vec::new(),
+                    manifests_tree,
                     objects: Vec::new(),
                 };
                 let causes = vec![Failure::cause(
@@ -348,6 +397,16 @@ impl Worker {
             phase,
             causes,
             at: clock::now(),
+            operations: self.operated,
+            verdicts: Vec::new(),
         }
+    }
+}
+
+/// The cluster as the service's account may use it, or as the agent itself.
+fn acting(cluster: &Cluster, namespace: &str, rules: &Rules) -> Cluster {
+    match &rules.service_account {
+        Some(account) => cluster.acting_as(&format!("system:serviceaccount:{namespace}:{account}")),
+        None => cluster.clone(),
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, header};
+use http::{HeaderValue, Method, Request, header};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
 use serde_json::Value;
@@ -51,6 +51,8 @@ impl Default for Options {
 pub struct Cluster {
     client: kube::Client,
     shared: Arc<Shared>,
+    /// Whom the API server is asked to judge requests by, instead of the caller.
+    acting_as: Option<HeaderValue>,
 }
 
 struct Shared {
@@ -117,6 +119,21 @@ impl Cluster {
                 pace,
                 discovery: Discovery::default(),
             }),
+            acting_as: None,
+        }
+    }
+
+    /// Returns the same cluster as another user may use it; pace and discovery are shared.
+    ///
+    /// The API server asks whether the caller may impersonate that user.
+    #[must_use]
+    pub fn acting_as(&self, user: &str) -> Self {
+        // A name that cannot be sent must not fall back to the caller's own rights.
+        let user = HeaderValue::from_str(user)
+            .unwrap_or_else(|_| HeaderValue::from_static("foreshore:unnameable"));
+        Self {
+            acting_as: Some(user),
+            ..self.clone()
         }
     }
 
@@ -182,11 +199,15 @@ impl Cluster {
     }
 
     async fn send(&self, call: &Call) -> Result<Answer, CallError> {
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(call.method.clone())
             .uri(&call.path)
             .header(header::CONTENT_TYPE, call.content_type)
-            .header(header::ACCEPT, "application/json")
+            .header(header::ACCEPT, "application/json");
+        if let Some(user) = &self.acting_as {
+            request = request.header("impersonate-user", user);
+        }
+        let request = request
             .body(Body::from(call.body.clone()))
             .map_err(|cause| CallError::Invalid {
                 message: format!("`{}` is no path of a request: {cause}", call.path),

@@ -36,6 +36,10 @@ pub enum ConnectError {
         #[source]
         cause: Box<KubeconfigError>,
     },
+    #[error("this process runs in no pod with a service account")]
+    NotInCluster(#[source] Box<kube::config::InClusterError>),
+    #[error("cannot set up TLS for the cluster around this pod")]
+    InClusterTls(#[source] Box<kube::Error>),
     #[error("cannot set up TLS for kubeconfig `{path}`")]
     Tls {
         path: PathBuf,
@@ -89,11 +93,24 @@ pub async fn connect(kubeconfig: &Path, context: Option<&str>) -> Result<Client,
             context,
             cause: Box::new(cause),
         })?;
-    config.default_retry = false;
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-    config.read_timeout = Some(READ_TIMEOUT);
+    limit(&mut config);
     Client::try_from(config).map_err(|cause| ConnectError::Tls {
         path,
         cause: Box::new(cause),
     })
+}
+
+/// Returns a client for the cluster that this process runs in, as its pod's account.
+pub fn connect_in_cluster() -> Result<Client, ConnectError> {
+    install_tls_provider();
+    let mut config =
+        Config::incluster().map_err(|cause| ConnectError::NotInCluster(Box::new(cause)))?;
+    limit(&mut config);
+    Client::try_from(config).map_err(|cause| ConnectError::InClusterTls(Box::new(cause)))
+}
+
+fn limit(config: &mut Config) {
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(READ_TIMEOUT);
 }

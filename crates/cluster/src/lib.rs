@@ -20,7 +20,7 @@ mod watch;
 
 pub use apply::{Applied, ApplyMode, Deleted};
 pub use call::{Cluster, Options};
-pub use connect::{ConnectError, connect, install_tls_provider};
+pub use connect::{ConnectError, connect, connect_in_cluster, install_tls_provider};
 pub use discovery::Resource;
 pub use error::{CallError, FieldProblem};
 pub use fingerprint::{fingerprint, same_content};

@@ -125,6 +125,7 @@ impl Source for MirrorSource {
             Ok(EnvironmentFiles {
                 environment,
                 services,
+                retired: snapshot.retired(&name).map_err(unreadable)?,
             })
         })
         .await
@@ -152,6 +153,8 @@ impl Source for MirrorSource {
                 tree: folder.tree.to_string(),
                 release: folder.release,
                 operations: folder.operations,
+                removals: folder.removals,
+                manifests_tree: folder.manifests_tree.to_string(),
                 manifests: manifests
                     .map(|file| Manifest {
                         path: file.path,

@@ -1,5 +1,6 @@
 //! Order, write-ahead and guards of the steps.
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::*;
@@ -17,6 +18,8 @@ fn desired(objects: &[&str]) -> Desired {
         commit: "c".to_owned(),
         release: fixture::release(1),
         operations: foreshore_model::Operations::default(),
+        confirmed: Vec::new(),
+        manifests_tree: "m".to_owned(),
         objects: made.collect(),
     }
 }
@@ -33,17 +36,35 @@ fn lines(stages: &[Stage]) -> Vec<String> {
     stages.iter().map(line).collect()
 }
 
+fn steps(wanted: &[&str], has: &[&str], confirmed: &[&str]) -> Result<Vec<Stage>, Refusal> {
+    let mut made = desired(wanted);
+    made.confirmed = confirmed
+        .iter()
+        .map(|object| (*object).to_owned())
+        .collect();
+    release_steps(&made, &fixture::inventory(has), Timestamp::UNIX_EPOCH)
+}
+
 #[track_caller]
 fn check(wanted: &[&str], has: &[&str], expected: &[&str]) {
-    let stages = release_steps(&desired(wanted), &fixture::inventory(has)).expect("is not refused");
+    let stages = release_steps(
+        &desired(wanted),
+        &fixture::inventory(has),
+        Timestamp::UNIX_EPOCH,
+    )
+    .expect("is not refused");
     assert_eq!(lines(&stages), expected);
 }
 
 #[track_caller]
 fn refused(wanted: &[&str], has: &[&str], part: &str) {
-    let refusal = release_steps(&desired(wanted), &fixture::inventory(has))
-        .expect_err("is refused")
-        .to_string();
+    let refusal = release_steps(
+        &desired(wanted),
+        &fixture::inventory(has),
+        Timestamp::UNIX_EPOCH,
+    )
+    .expect_err("is refused")
+    .to_string();
     assert!(refusal.contains(part), "`{part}` is not in: {refusal}");
 }
 
@@ -92,10 +113,21 @@ fn what_is_remembered_already_is_not_written_ahead_again() {
 }
 
 #[test]
-fn replicas_are_set_after_the_workload_exists() {
+fn replicas_are_set_after_a_new_workload_and_before_one_that_is_there() {
     let mut made = desired(&["Deployment/web"]);
     made.operations.replicas = [("web".to_owned(), 3)].into();
-    let stages = release_steps(&made, &fixture::inventory(&["Deployment/web"])).unwrap();
+    let mut inventory = fixture::inventory(&["Deployment/web"]);
+    let stages = release_steps(&made, &inventory, Timestamp::UNIX_EPOCH).unwrap();
+    inventory.entries[0].uid = "u".to_owned();
+    let again = release_steps(&made, &inventory, Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(
+        lines(&again)[2..],
+        [
+            "scale Deployment/web to 3",
+            "apply Deployment/web",
+            "record release 1"
+        ]
+    );
     assert_eq!(
         lines(&stages)[2..],
         [
@@ -144,8 +176,9 @@ fn more_than_five_and_thirty_percent_removals_are_refused() {
     refused(&["Service/web"], &has[..6], "remove 6 of 6");
     refused(&has[7..], &has, "remove 7 of 20");
     for fine in [
-        release_steps(&desired(&["Service/web"]), &fixture::inventory(&has[..5])),
-        release_steps(&desired(&has[6..]), &fixture::inventory(&has)),
+        steps(&["Service/web"], &has[..5], &[]),
+        steps(&has[6..], &has, &[]),
+        steps(&["Service/web"], &has, &["*"]),
     ] {
         fine.unwrap();
     }
@@ -166,13 +199,18 @@ fn what_keeps_data_is_never_removed_by_a_release() {
 }
 
 #[test]
-fn a_retired_service_loses_everything_but_never_its_data() {
-    let stages = retire_steps(&fixture::inventory(&[
-        "Service/web",
-        "Ingress/web",
-        "StatefulSet/db",
-    ]))
-    .unwrap();
+fn what_keeps_data_goes_only_by_its_name() {
+    let has = ["Service/web", "PersistentVolumeClaim/data"];
+    steps(&["Service/web"], &has, &["*"]).unwrap_err();
+    steps(&["Service/web"], &has, &["PersistentVolumeClaim/other"]).unwrap_err();
+    steps(&["Service/web"], &has, &["PersistentVolumeClaim/data"]).unwrap();
+}
+
+#[test]
+fn a_retired_service_loses_everything_but_data_only_by_its_name() {
+    let inventory = fixture::inventory(&["Service/web", "Ingress/web", "StatefulSet/db"]);
+    retire_steps(&inventory, &[]).unwrap_err();
+    let stages = retire_steps(&inventory, &["StatefulSet/db".to_owned()]).unwrap();
     assert_eq!(
         lines(&stages),
         [
@@ -182,5 +220,5 @@ fn a_retired_service_loses_everything_but_never_its_data() {
             "forget"
         ]
     );
-    retire_steps(&fixture::inventory(&["PersistentVolumeClaim/data"])).unwrap_err();
+    retire_steps(&fixture::inventory(&["PersistentVolumeClaim/data"]), &[]).unwrap_err();
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use foreshore_cluster::{ApplyMode, Reference, fingerprint, same_content};
-use foreshore_model::Phase;
+use foreshore_model::config::Drift;
+use foreshore_model::{Phase, clock};
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -18,6 +20,8 @@ const UNSEEN_PATIENCE: Duration = Duration::from_secs(10);
 /// So many heals of one object in this time mean that somebody fights us.
 const FIGHT_HEALS: usize = 3;
 const FIGHT_WINDOW: Duration = Duration::from_mins(10);
+/// Drift that is only told is looked at again after this, without any event.
+const REPORT_AGAIN: Duration = Duration::from_mins(1);
 /// Replicas are not set again before the last setting could be seen.
 const SCALE_PAUSE: Duration = Duration::from_secs(2);
 
@@ -33,13 +37,15 @@ enum Finding {
 impl Worker {
     /// Puts right what drifted; returns when to look again if something was done or failed.
     pub(super) async fn heal(&mut self, desired: &Desired) -> Option<Next> {
+        let now = clock::now();
         let suspects: Vec<Value> = desired
-            .objects
-            .iter()
+            .objects_at(now)
+            .into_iter()
             .filter(|object| {
-                Reference::of(object).is_some_and(|reference| self.is_suspect(&reference))
+                Reference::of(object).is_some_and(|reference| {
+                    self.is_suspect(&reference) || self.has_other_bounds(desired, object, now)
+                })
             })
-            .cloned()
             .collect();
         let mut healed = false;
         for object in suspects {
@@ -56,6 +62,13 @@ impl Worker {
                             vec![Failure::cause(&reference.to_string(), "Contested", message)];
                         self.tell(desired, Phase::Degraded, causes);
                         return Some(Next::after(FIGHT_WINDOW / 10));
+                    }
+                    if self.rules.drift == Drift::Report {
+                        let message = "somebody else changed it; the environment asks to leave it";
+                        let causes =
+                            vec![Failure::cause(&reference.to_string(), "Drifted", message)];
+                        self.tell(desired, Phase::Degraded, causes);
+                        return Some(Next::after(REPORT_AGAIN));
                     }
                     let what = if finding == Finding::Removed {
                         "removed"
@@ -139,8 +152,20 @@ impl Worker {
             || seen.fingerprint != entry.fingerprint
     }
 
+    /// Whether an autoscaler has other bounds than it shall have at this moment.
+    fn has_other_bounds(&self, desired: &Desired, object: &Value, now: Timestamp) -> bool {
+        let Some(bounds) = desired.bounds_of(object, now) else {
+            return false;
+        };
+        let seen = Reference::of(object).and_then(|reference| self.shared.world.find(&reference));
+        let Some(seen) = seen else { return false };
+        let count = |field: &str| seen.object["spec"][field].as_u64();
+        count("minReplicas") != Some(bounds.min.into())
+            || count("maxReplicas") != Some(bounds.max.into())
+    }
+
     async fn look_closer(&self, reference: &Reference, object: &Value) -> Result<Finding, Failure> {
-        let cluster = &self.shared.cluster;
+        let cluster = &self.cluster;
         let live = cluster
             .get(reference)
             .await
@@ -185,7 +210,7 @@ impl Worker {
     /// Sets replicas again that somebody else changed; returns whether it did.
     async fn rescale(&mut self, desired: &Desired) -> bool {
         let mut done = false;
-        for (reference, replicas) in desired.scaled() {
+        for (reference, replicas) in desired.scaled(clock::now()) {
             let Some(seen) = self.shared.world.find(&reference) else {
                 continue;
             };

@@ -85,8 +85,8 @@ impl Worker {
         let Some(inventory) = &self.inventory else {
             return Err(Failure::Transient(Vec::new()));
         };
-        let stages =
-            release_steps(desired, inventory).map_err(|refusal| Failure::of_refusal(&refusal))?;
+        let stages = release_steps(desired, inventory, clock::now())
+            .map_err(|refusal| Failure::of_refusal(&refusal))?;
         let shared = std::sync::Arc::clone(&self.shared);
         // The semaphore lives as long as the agent and is never closed.
         let _turn = shared
@@ -202,13 +202,13 @@ impl Worker {
         match step {
             Step::Namespace(name) => self.ensure_namespace(&name).await,
             Step::Validate(object) => {
-                let checked = self.shared.cluster.apply(&object, ApplyMode::DryRun).await;
+                let checked = self.cluster.apply(&object, ApplyMode::DryRun).await;
                 checked
                     .map(|_| Done::Nothing)
                     .map_err(|error| of_object(&object, &error))
             }
             Step::Apply(object) => {
-                let applied = self.shared.cluster.apply(&object, ApplyMode::Force).await;
+                let applied = self.cluster.apply(&object, ApplyMode::Force).await;
                 let applied = applied.map_err(|error| of_object(&object, &error))?;
                 Ok(Done::Applied {
                     reference: reference(&object),
@@ -219,8 +219,12 @@ impl Worker {
                 reference,
                 replicas,
             } => {
-                let scaled = self.shared.cluster.scale(&reference, replicas).await;
-                scaled.map_err(|error| Failure::of_call(&reference, &error))?;
+                let scaled = self.cluster.scale(&reference, replicas).await;
+                match scaled {
+                    // Somebody removed it; it is made anew, and scaled once it is seen.
+                    Err(CallError::NotFound { .. }) => return Ok(Done::Nothing),
+                    other => other.map_err(|error| Failure::of_call(&reference, &error))?,
+                }
                 Ok(Done::Scaled {
                     reference,
                     replicas,
@@ -308,7 +312,6 @@ impl Worker {
         let reference = entry.reference();
         let failed = |error: &CallError| Failure::of_call(&reference, error);
         let live = self
-            .shared
             .cluster
             .get(&reference)
             .await
@@ -326,7 +329,6 @@ impl Worker {
             return Ok(Done::Pruned(reference));
         }
         let deleted = self
-            .shared
             .cluster
             .delete(&reference, Some(uid))
             .await

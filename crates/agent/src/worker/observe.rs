@@ -24,6 +24,12 @@ const LOG_LINES: usize = 20;
 /// How long the logs of a broken release may take.
 const LOG_PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long a moment that is to come is away; a little more, so that it has come then.
+fn until(moment: jiff::Timestamp, now: jiff::Timestamp) -> Duration {
+    let away = Duration::try_from(moment.duration_since(now)).unwrap_or(Duration::ZERO);
+    away + Duration::from_millis(10)
+}
+
 impl Worker {
     /// Judges the service, heals what drifted, reports, and prunes once it is well.
     pub(super) async fn observe(&mut self, desired: &Desired) -> Next {
@@ -55,10 +61,14 @@ impl Worker {
         if phase == Phase::Healthy && !desired.operations.paused {
             self.prune_rest(desired).await;
         }
-        match (self.course.is_settled(), self.prune_retry.due) {
+        let next = match (self.course.is_settled(), self.prune_retry.due) {
             (true, None) if self.all_shown() => Next::OnChange,
             (true, Some(due)) => Next::At(due),
             _ => Next::after(LOOK_AGAIN),
+        };
+        match desired.operations.next_change(now) {
+            Some(moment) => next.at_latest(until(moment, now)),
+            None => next,
         }
     }
 

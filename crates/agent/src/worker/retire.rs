@@ -9,8 +9,8 @@ use super::{Failure, Next, Worker};
 use crate::steps::retire_steps;
 
 impl Worker {
-    /// Removes what the service has; the folder that said what it shall be was removed.
-    pub(super) async fn retire(&mut self, commit: &str) -> Next {
+    /// Removes what the service has; a tombstone says that its end is meant.
+    pub(super) async fn retire(&mut self, commit: &str, confirmed: &[String]) -> Next {
         let Some(inventory) = self.inventory.clone() else {
             return Next::OnChange;
         };
@@ -21,7 +21,7 @@ impl Worker {
             return Next::At(due);
         }
         self.supersede(inventory.sequence + 1);
-        let failure = match retire_steps(&inventory) {
+        let failure = match retire_steps(&inventory, confirmed) {
             Ok(stages) => self.remove(stages).await.err(),
             Err(refusal) => Some(Failure::of_refusal(&refusal)),
         };
@@ -74,6 +74,8 @@ impl Worker {
             phase,
             causes,
             at: clock::now(),
+            operations: self.operated,
+            verdicts: Vec::new(),
         });
     }
 }

@@ -40,7 +40,10 @@ impl Worker {
     /// Whether a report of this would say anything new.
     pub(super) fn is_news(&self, desired: &Desired, phase: Phase, causes: &[Cause]) -> bool {
         let Some(told) = &self.told else { return true };
-        if told.sequence != desired.release.sequence || told.phase != phase {
+        if told.sequence != desired.release.sequence
+            || told.phase != phase
+            || told.operations != self.operated
+        {
             return true;
         }
         if essence(&told.causes) == essence(causes) {
@@ -61,6 +64,7 @@ impl Worker {
             commit: desired.commit.clone(),
             phase,
             causes: causes.clone(),
+            operations: self.operated,
             at: Instant::now(),
         });
         self.shared
@@ -95,6 +99,8 @@ impl Worker {
             phase: Phase::Superseded,
             causes: vec![Failure::cause("release", "Superseded", message)],
             at: clock::now(),
+            operations: told.operations,
+            verdicts: Vec::new(),
         };
         self.told = None;
         self.shared.reporter.report(outcome);

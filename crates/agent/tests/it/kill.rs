@@ -107,7 +107,7 @@ pub(crate) async fn a_kill_in_the_middle_of_a_retirement_leaves_nothing_behind(k
                 Fate::Pass
             }
         });
-        scene.repository.remove("web");
+        scene.repository.retire("web", &[]);
         tokio::select! {
             () = scene.wire.stuck() => {}
             _ = agent.phase("web", 1, Phase::Retired) => {}

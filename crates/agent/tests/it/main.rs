@@ -8,9 +8,11 @@ mod cluster;
 mod faults;
 mod kill;
 mod nodes;
+mod operations;
 mod reporting;
 mod repository;
 mod rollouts;
+mod rules;
 mod scene;
 mod wire;
 
@@ -60,6 +62,15 @@ stories! {
     faults::refusals_of_every_other_request_only_cost_time,
     faults::an_inventory_that_cannot_be_read_stops_everything,
     faults::a_right_that_is_missing_is_named_and_the_release_goes_on_when_it_is_given,
+    operations::a_floor_holds_between_its_moments_and_then_lets_go,
+    operations::operations_are_told_once_they_are_carried_out,
+    operations::an_autoscaler_gets_the_bounds_that_people_set,
+    rules::what_keeps_data_goes_only_when_a_person_has_named_it,
+    rules::a_folder_that_is_gone_without_a_word_removes_nothing,
+    rules::drift_is_only_told_where_the_environment_asks_for_that,
+    rules::objects_are_written_as_the_account_of_the_namespace,
+    rules::a_site_waits_for_the_one_before_it,
+    rules::an_open_request_is_tried_on_the_cluster_and_told,
     reporting::outcomes_wait_for_the_server_and_arrive_once_each,
     reporting::a_hint_makes_the_agent_look_long_before_its_poll,
 }

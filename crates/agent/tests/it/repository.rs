@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use foreshore_agent::{EnvironmentFiles, Manifest, ServiceFiles, Source, SourceError};
-use foreshore_model::config::Approvals;
+use foreshore_model::config::{Approvals, Drift, SiteOrder};
 use foreshore_model::{
     Actor, ArtifactId, Digest, Environment, EnvironmentName, Intent, Operations, ReleaseFile,
-    ServiceName, SiteName,
+    Removals, ServiceName, SiteName, Tombstone,
 };
 
 /// Commits with whole trees; the last is the tip.
@@ -19,6 +19,8 @@ pub(crate) struct Repository {
     commits: Arc<Mutex<Vec<BTreeMap<ServiceName, ServiceFiles>>>>,
     /// Reading this service panics.
     pub(crate) cursed: Option<ServiceName>,
+    retired: Arc<Mutex<BTreeMap<ServiceName, Tombstone>>>,
+    rules: Arc<Mutex<Option<Environment>>>,
 }
 
 impl Repository {
@@ -28,6 +30,8 @@ impl Repository {
             namespace: namespace.to_owned(),
             commits: Arc::new(Mutex::new(vec![BTreeMap::new()])),
             cursed: None,
+            retired: Arc::default(),
+            rules: Arc::default(),
         }
     }
 
@@ -65,6 +69,67 @@ impl Repository {
         });
     }
 
+    /// Ends a service on purpose.
+    pub(crate) fn retire(&self, service: &str, confirmed: &[&str]) {
+        let name = ServiceName::new(service).unwrap();
+        let tombstone = Tombstone {
+            sequence: 1,
+            artifact: Digest::of(b"last"),
+            actor: Actor::new("ada", "ada@example.org"),
+            reason: "over".to_owned(),
+            at: foreshore_model::clock::now(),
+            confirmed: confirmed
+                .iter()
+                .map(|object| (*object).to_owned())
+                .collect(),
+        };
+        self.retired.lock().unwrap().insert(name, tombstone);
+        let _gone = self.commit(|services| {
+            services.remove(&ServiceName::new(service).unwrap());
+        });
+    }
+
+    /// Lets a release take objects away.
+    pub(crate) fn confirm(&self, service: &str, objects: &[&str]) {
+        self.commit(|services| {
+            let files = services
+                .get_mut(&ServiceName::new(service).unwrap())
+                .unwrap();
+            files.tree = format!("{}+confirmed", files.tree);
+            files.removals = Some(Removals {
+                sequence: files.release.sequence,
+                objects: objects.iter().map(|object| (*object).to_owned()).collect(),
+                actor: Actor::new("ada", "ada@example.org"),
+                reason: "it is meant".to_owned(),
+                at: foreshore_model::clock::now(),
+            });
+        });
+    }
+
+    /// Changes the environment's own file.
+    pub(crate) fn rule(&self, change: impl FnOnce(&mut Environment)) {
+        let mut environment = self.own_file();
+        change(&mut environment);
+        *self.rules.lock().unwrap() = Some(environment);
+        self.commit(|_| {});
+    }
+
+    fn own_file(&self) -> Environment {
+        let plain = || Environment {
+            name: self.environment.clone(),
+            namespace: self.namespace.clone(),
+            promotes_from: None,
+            sites: vec![SiteName::new("local").unwrap()],
+            approvals: Approvals::default(),
+            production: false,
+            site_order: SiteOrder::default(),
+            drift: Drift::default(),
+            service_account: None,
+        };
+        self.rules.lock().unwrap().clone().unwrap_or_else(plain)
+    }
+
+    /// Loses a service's folder without a word.
     pub(crate) fn remove(&self, service: &str) {
         self.commit(|services| {
             services
@@ -107,8 +172,10 @@ impl Repository {
         });
         ServiceFiles {
             tree: format!("{sequence}-{}", release.artifact),
+            manifests_tree: release.artifact.to_string(),
             release,
             operations,
+            removals: None,
             manifests: manifests.collect(),
         }
     }
@@ -138,17 +205,10 @@ impl Source for Repository {
             .at(commit)
             .into_iter()
             .map(|(service, files)| (service, files.tree));
-        let environment = Environment {
-            name: environment.clone(),
-            namespace: self.namespace.clone(),
-            promotes_from: None,
-            sites: vec![SiteName::new("local").unwrap()],
-            approvals: Approvals::default(),
-            production: false,
-        };
         Ok(EnvironmentFiles {
-            environment,
+            environment: self.own_file(),
             services: services.collect(),
+            retired: self.retired.lock().unwrap().clone(),
         })
     }
 

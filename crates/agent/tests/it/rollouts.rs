@@ -402,7 +402,8 @@ pub(crate) async fn replicas_come_from_operations_and_a_pause_holds_everything(k
         "web",
         Operations {
             replicas: [("web".to_owned(), 3)].into(),
-            paused: false,
+            number: 1,
+            ..Operations::default()
         },
     );
     scene
@@ -420,6 +421,8 @@ pub(crate) async fn replicas_come_from_operations_and_a_pause_holds_everything(k
         Operations {
             replicas: [("web".to_owned(), 5)].into(),
             paused: true,
+            number: 2,
+            ..Operations::default()
         },
     );
     scene
@@ -432,7 +435,8 @@ pub(crate) async fn replicas_come_from_operations_and_a_pause_holds_everything(k
         "web",
         Operations {
             replicas: [("web".to_owned(), 2)].into(),
-            paused: false,
+            number: 1,
+            ..Operations::default()
         },
     );
     agent.phase("web", 3, Phase::Healthy).await;
@@ -447,7 +451,7 @@ pub(crate) async fn a_retired_service_leaves_nothing_and_says_so(kind: Kind) {
     scene.repository.release("stays", &[config("stays", "1")]);
     let mut agent = scene.start().await;
     agent.phase("web", 1, Phase::Healthy).await;
-    scene.repository.remove("web");
+    scene.repository.retire("web", &[]);
     agent.phase("web", 1, Phase::Retired).await;
     assert_eq!(scene.inventory("web").await, None);
     scene
@@ -467,7 +471,7 @@ pub(crate) async fn a_service_removed_while_nobody_watched_is_retired_at_the_nex
     let mut agent = scene.start().await;
     agent.phase("web", 1, Phase::Healthy).await;
     agent.kill().await;
-    scene.repository.remove("web");
+    scene.repository.retire("web", &[]);
     let mut agent = scene.start().await;
     agent.phase("web", 1, Phase::Retired).await;
     assert_eq!(scene.get("v1", "ConfigMap", "web").await, None);

@@ -94,6 +94,11 @@ impl Scene {
         self.cluster.get(&reference).await.unwrap()
     }
 
+    /// Whether the API serves a kind at all.
+    pub(crate) async fn has(&self, api_version: &str, kind: &str) -> bool {
+        self.cluster.resource(api_version, kind).await.is_ok()
+    }
+
     pub(crate) async fn inventory(&self, service: &str) -> Option<Inventory> {
         let service = ServiceName::new(service).unwrap();
         self.cluster

@@ -1,0 +1,245 @@
+//! What an agent needs to live in a cluster: an account, the least rights, a deployment.
+//!
+//! Text only: nothing here asks a cluster.
+
+use foreshore_model::{EnvironmentName, SiteName, yaml};
+use serde_json::{Value, json};
+
+/// Where an agent is to be installed and how.
+#[derive(Debug, Clone)]
+pub struct Installation {
+    pub image: String,
+    /// Address of the server, as the cluster reaches it.
+    pub server: String,
+    pub environments: Vec<EnvironmentName>,
+    pub site: SiteName,
+}
+
+/// The namespace that the agent lives in.
+pub const NAMESPACE: &str = "foreshore-system";
+/// The agent's account there.
+pub const ACCOUNT: &str = "foreshore-agent";
+/// The secret with its token for the server, under the key `token`.
+pub const SECRET: &str = "foreshore-agent";
+
+/// One right, and what no longer works without it.
+#[derive(Debug, Clone, Copy)]
+pub struct Grant {
+    pub groups: &'static [&'static str],
+    pub resources: &'static [&'static str],
+    pub verbs: &'static [&'static str],
+    pub without: &'static str,
+}
+
+/// Every right of the agent, each with what breaks when it is taken away.
+pub const GRANTS: &[Grant] = &[
+    Grant {
+        groups: &[""],
+        resources: &["namespaces"],
+        verbs: &["get", "create", "patch"],
+        without: "no release is written: the environment's namespace is neither found nor made",
+    },
+    Grant {
+        groups: &[""],
+        resources: &["configmaps"],
+        verbs: &["get", "list", "watch", "create", "patch", "delete"],
+        without: "nothing at all is done: inventories are config maps",
+    },
+    Grant {
+        groups: &[""],
+        resources: &[
+            "services",
+            "serviceaccounts",
+            "persistentvolumeclaims",
+            "secrets",
+        ],
+        verbs: &["get", "list", "watch", "create", "patch", "delete"],
+        without: "releases with a service, an account, a claim or a secret fail as forbidden",
+    },
+    Grant {
+        groups: &["apps"],
+        resources: &["deployments", "statefulsets", "daemonsets"],
+        verbs: &["get", "list", "watch", "create", "patch", "delete"],
+        without: "releases with a workload fail as forbidden",
+    },
+    Grant {
+        groups: &["apps"],
+        resources: &["deployments/scale", "statefulsets/scale"],
+        verbs: &["get", "patch"],
+        without: "operations are not carried out: replicas stay as they are",
+    },
+    Grant {
+        groups: &["", "apps"],
+        resources: &["pods", "replicasets"],
+        verbs: &["get", "list", "watch"],
+        without: "no release is judged: health is read from replica sets and pods",
+    },
+    Grant {
+        groups: &[""],
+        resources: &["pods/log"],
+        verbs: &["get"],
+        without: "a failed release is told without the last lines of its log",
+    },
+    Grant {
+        groups: &["batch"],
+        resources: &["jobs", "cronjobs"],
+        verbs: &["get", "list", "watch", "create", "patch", "delete"],
+        without: "releases with a job fail as forbidden",
+    },
+    Grant {
+        groups: &["networking.k8s.io", "autoscaling", "policy"],
+        resources: &[
+            "ingresses",
+            "networkpolicies",
+            "horizontalpodautoscalers",
+            "poddisruptionbudgets",
+        ],
+        verbs: &["get", "list", "watch", "create", "patch", "delete"],
+        without: "releases with an ingress, an autoscaler or a disruption budget fail as forbidden",
+    },
+];
+
+impl Grant {
+    /// Returns the rule of a role that gives this right.
+    pub fn rule(&self) -> Value {
+        json!({"apiGroups": self.groups, "resources": self.resources, "verbs": self.verbs})
+    }
+}
+
+/// Returns the objects of the account with these rights.
+pub fn rights(grants: &[Grant]) -> Vec<Value> {
+    let labels =
+        json!({"app.kubernetes.io/name": ACCOUNT, "app.kubernetes.io/managed-by": "foreshore"});
+    let rules: Vec<Value> = grants.iter().map(Grant::rule).collect();
+    vec![
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}),
+        json!({"apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": {"name": ACCOUNT, "namespace": NAMESPACE, "labels": labels}}),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": {"name": ACCOUNT, "labels": labels}, "rules": rules}),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+            "metadata": {"name": ACCOUNT, "labels": labels},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": ACCOUNT},
+            "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}]}),
+    ]
+}
+
+/// Returns every object of an installation; the secret with the token is made by hand.
+pub fn objects(installation: &Installation) -> Vec<Value> {
+    let labels =
+        json!({"app.kubernetes.io/name": ACCOUNT, "app.kubernetes.io/managed-by": "foreshore"});
+    let mut arguments = vec![
+        "agent".to_owned(),
+        "--in-cluster".to_owned(),
+        "--site".to_owned(),
+        installation.site.to_string(),
+    ];
+    for environment in &installation.environments {
+        arguments.extend(["--environment".to_owned(), environment.to_string()]);
+    }
+    let token = json!({"secretKeyRef": {"name": SECRET, "key": "token"}});
+    let container = json!({
+        "name": "agent",
+        "image": installation.image,
+        "args": arguments,
+        "env": [
+            {"name": "FORESHORE_SERVER", "value": installation.server},
+            {"name": "FORESHORE_TOKEN", "valueFrom": token},
+            {"name": "FORESHORE_DATA", "value": "/data"},
+        ],
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    });
+    let mut objects = rights(GRANTS);
+    objects.push(json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": ACCOUNT, "namespace": NAMESPACE, "labels": labels},
+        "spec": {
+            // Two at once would do the same work twice.
+            "replicas": 1, "strategy": {"type": "Recreate"},
+            "selector": {"matchLabels": {"app.kubernetes.io/name": ACCOUNT}},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "serviceAccountName": ACCOUNT,
+                    "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+                    "containers": [container],
+                    "volumes": [{"name": "data", "emptyDir": {}}],
+                },
+            },
+        }}));
+    objects
+}
+
+/// Writes an installation as one YAML text, each right with what breaks without it.
+pub fn manifests(installation: &Installation) -> Result<String, yaml::WriteError> {
+    let mut text = format!(
+        "# An agent of Foreshore with the least rights. Its token comes from a secret made by hand:\n\
+         # kubectl -n {NAMESPACE} create secret generic {SECRET} --from-file=token\n#\n\
+         # What breaks without a right:\n"
+    );
+    for grant in GRANTS {
+        text.push_str(&format!(
+            "# - {}: {}\n",
+            grant.resources.join(", "),
+            grant.without
+        ));
+    }
+    for object in objects(installation) {
+        text.push_str("---\n");
+        text.push_str(&yaml::write(&object)?);
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn installation() -> Installation {
+        Installation {
+            image: "registry.example.org/foreshore:1".into(),
+            server: "https://foreshore.example.org".into(),
+            environments: vec!["dev".parse().unwrap(), "prod".parse().unwrap()],
+            site: "dc1".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_text_reads_back_as_the_objects_and_names_every_right() {
+        let text = manifests(&installation()).unwrap();
+        assert_eq!(
+            yaml::read_manifests("install", &text).unwrap(),
+            objects(&installation())
+        );
+        for grant in GRANTS {
+            assert!(text.contains(grant.without), "{}", grant.without);
+        }
+    }
+
+    #[test]
+    fn no_right_is_a_wildcard_and_none_reaches_roles_or_nodes() {
+        for grant in GRANTS {
+            for word in grant
+                .groups
+                .iter()
+                .chain(grant.resources)
+                .chain(grant.verbs)
+            {
+                assert!(!word.contains('*'), "{word}");
+            }
+            for resource in [
+                "nodes",
+                "clusterroles",
+                "roles",
+                "rolebindings",
+                "pods/exec",
+            ] {
+                assert!(!grant.resources.contains(&resource), "{resource}");
+            }
+        }
+    }
+}
