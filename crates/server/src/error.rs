@@ -40,8 +40,12 @@ pub enum ServerError {
     Registry(#[from] RegistryError),
     #[error("cannot speak to the registry")]
     Client(#[from] ClientError),
+    #[error("cannot speak to a webhook")]
+    Webhook(#[source] reqwest::Error),
     #[error("the server stopped answering")]
     Serve(#[source] io::Error),
     #[error("a part of the server ended unexpectedly")]
     Task(#[source] JoinError),
+    #[error("cannot serve the pages")]
+    Pages(#[from] foreshore_dashboard::AuditError),
 }

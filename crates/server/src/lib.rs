@@ -11,11 +11,18 @@ mod changes;
 pub mod credentials;
 mod doors;
 mod error;
+mod metrics;
+mod notify;
+mod pages;
 pub mod platform;
+mod previews;
 mod problem;
+mod recovery;
 pub mod roles;
 mod server;
 mod state;
 
 pub use error::ServerError;
+pub use foreshore_agent::install;
 pub use server::{Options, Server};
+pub use url::Url;

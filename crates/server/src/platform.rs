@@ -90,12 +90,14 @@ impl Platform {
             listener,
             ingress: ingress.clone(),
             ground: words.clone(),
+            webhook: None,
         };
         let (server, cluster) = tokio::join!(
             Server::start(settings, shutdown.clone()),
             ground::start(prepared, &data, program, &shutdown),
         );
         let (server, cluster) = (server.map_err(RoleError::from)?, cluster?);
+        server.watch(local_site(), cluster.client.clone());
         let record = Record {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -170,11 +172,16 @@ fn agent_options(data: &Path, server: &Server) -> Result<AgentOptions, RoleError
     Ok(AgentOptions {
         data: data.to_owned(),
         kubeconfig: None,
+        in_cluster: false,
         context: None,
         config_repository: format!("{}/git/config.git", server.url()),
         server: server.url().to_owned(),
         token: credential.token,
         environments: server.environments().to_vec(),
-        site: SiteName::new("local").expect("`local` is a DNS label"),
+        site: local_site(),
     })
+}
+
+fn local_site() -> SiteName {
+    SiteName::new("local").expect("`local` is a DNS label")
 }

@@ -4,8 +4,8 @@ use std::error::Error;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use foreshore_model::ExitCode;
 use foreshore_model::api::Problem as Body;
+use foreshore_model::{ExitCode, chain};
 use http::{HeaderValue, StatusCode, header};
 
 /// Why a request was not carried out, with the HTTP status it is sent under.
@@ -58,13 +58,7 @@ impl Problem {
     /// Something of ours failed; it is logged here, once, and told without its insides.
     pub(crate) fn internal(doing: &str, error: &(dyn Error + 'static)) -> Self {
         tracing::error!(error, doing, "request failed");
-        let mut text = format!("{doing}: {error}");
-        let mut source = error.source();
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
+        let text = format!("{doing}: {}", chain(error));
         Self::new(ExitCode::Failed, "internal", text)
     }
 

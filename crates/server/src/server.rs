@@ -1,4 +1,4 @@
-//! The server role: API, registry, config repository and status page on one listener.
+//! The server role: API, registry, config repository and pages on one listener.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -6,17 +6,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State as Extract;
-use axum::response::Response;
 use axum::routing::get;
 use foreshore_config_repo::{Outcomes, Writer, bootstrap, starter};
+use foreshore_dashboard::Dashboard;
 use foreshore_git::{Repository, smart_http};
 use foreshore_identity::Store;
 use foreshore_image::{ClientOptions, Credentials, RegistryClient};
-use foreshore_model::{EnvironmentName, clock};
+use foreshore_model::{EnvironmentName, SiteName, clock};
 use foreshore_registry::Registry;
+use kube::Client;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::api;
 use crate::arrivals::Follower;
@@ -25,6 +26,8 @@ use crate::changes::Changes;
 use crate::credentials::{self, SERVER};
 use crate::doors::Doors;
 use crate::error::ServerError;
+use crate::notify::Notifier;
+use crate::pages;
 use crate::state::{Parts, State};
 
 /// What a server needs to start.
@@ -38,6 +41,8 @@ pub struct Options {
     pub ingress: Option<String>,
     /// Where things run, in words.
     pub ground: String,
+    /// Who is told of every change.
+    pub webhook: Option<Url>,
 }
 
 /// A running server.
@@ -45,6 +50,7 @@ pub struct Options {
 pub struct Server {
     url: String,
     environments: Vec<EnvironmentName>,
+    dashboard: Dashboard,
     tasks: JoinSet<Result<(), ServerError>>,
 }
 
@@ -56,6 +62,7 @@ impl Server {
             listener,
             ingress,
             ground,
+            webhook,
         } = options;
         let address = listener.local_addr().map_err(ServerError::Listen)?;
         refuse_beyond_loopback(address)?;
@@ -102,7 +109,8 @@ impl Server {
             ground,
         }));
         let environments = writer.world().environments.keys().cloned().collect();
-        let router = router(&state, &registry, repository);
+        let dashboard = pages::start(&state, &data, address, &shutdown)?;
+        let router = router(&state, &registry, repository, &dashboard);
         let follower = Follower::new(registry, state.clone(), home.join("arrivals.cursor"));
 
         let listener = tokio::net::TcpListener::from_std(listener).map_err(ServerError::Listen)?;
@@ -115,10 +123,21 @@ impl Server {
                 Ok(())
             }
         });
+        if let Some(webhook) = webhook {
+            let cursor = home.join("webhook.cursor");
+            let notifier = Notifier::new(state.clone(), webhook, cursor);
+            let notifier = notifier.map_err(ServerError::Webhook)?;
+            let shutdown = shutdown.clone();
+            tasks.spawn(async move {
+                notifier.run(shutdown).await;
+                Ok(())
+            });
+        }
         tasks.spawn(announce_news(state, shutdown));
         Ok(Self {
             url,
             environments,
+            dashboard,
             tasks,
         })
     }
@@ -130,6 +149,11 @@ impl Server {
     /// The environments of the config repository when the server started.
     pub fn environments(&self) -> &[EnvironmentName] {
         &self.environments
+    }
+
+    /// Shows a cluster on the pages from now on.
+    pub fn watch(&self, site: SiteName, client: Client) {
+        self.dashboard.watch(site, client);
     }
 
     /// Waits until the server has ended.
@@ -157,7 +181,12 @@ fn open_config_repository(path: &std::path::Path) -> Result<Repository, ServerEr
     Ok(repository)
 }
 
-fn router(state: &Arc<State>, registry: &Registry, repository: Repository) -> Router {
+fn router(
+    state: &Arc<State>,
+    registry: &Registry,
+    repository: Repository,
+    dashboard: &Dashboard,
+) -> Router {
     let doors = Arc::new(Doors::new(state.access.clone()));
     let after_push = {
         let writer = state.writer.clone();
@@ -168,18 +197,13 @@ fn router(state: &Arc<State>, registry: &Registry, repository: Repository) -> Ro
         ..smart_http::Options::new(doors.clone())
     };
     Router::new()
-        .route("/", get(page))
         .route("/healthz", get(|| async { "ok\n" }))
+        .route("/metrics", get(crate::metrics::get))
         .with_state(state.clone())
-        .merge(foreshore_dashboard::assets())
+        .merge(dashboard.router())
         .merge(api::router(state.clone()))
         .merge(registry.router(doors))
         .nest("/git/config.git", smart_http::router(repository, git))
-}
-
-/// On loopback the status page needs no login.
-async fn page(Extract(state): Extract<Arc<State>>) -> Response {
-    foreshore_dashboard::status(&api::status(&state), &state.ground, clock::now())
 }
 
 async fn serve(

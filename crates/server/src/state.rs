@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::access::Access;
 use crate::artifacts::Artifacts;
 use crate::changes::Changes;
+use crate::previews::Previews;
 
 /// The server's parts, shared by all requests.
 pub(crate) struct State {
@@ -20,6 +21,7 @@ pub(crate) struct State {
     pub(crate) outcomes: Outcomes,
     pub(crate) artifacts: Artifacts,
     pub(crate) changes: Changes,
+    pub(crate) previews: Previews,
     /// `host:port` that image references carry.
     pub(crate) registry: String,
     pub(crate) ingress: Option<String>,
@@ -49,6 +51,7 @@ impl State {
             outcomes: parts.outcomes,
             artifacts: parts.artifacts,
             changes: parts.changes,
+            previews: Previews::default(),
             registry: parts.registry,
             ingress: parts.ingress,
             ground: parts.ground,

@@ -72,6 +72,15 @@ pub(crate) async fn act_on(state: &State, arrived: &Arrived) -> Result<ArrivalAn
                 environment,
                 reason: format!("waits for approval as request {}", request.id),
             }),
+            // Written down that people keep it away, now or at an earlier arrival.
+            Ok(Answer::Committed {
+                release: None,
+                subject,
+                ..
+            }) => answer.withheld.push(Withheld {
+                environment,
+                reason: subject,
+            }),
             Ok(_) => {}
             Err(problem) if problem.is_refusal() => {
                 answer.withheld.push(Withheld {

@@ -1,19 +1,58 @@
-//! `POST /requests/<id>/approve`: agree to what somebody else asked for.
+//! `GET /requests` and `POST /requests/<id>/approve`: what waits, and agreeing to it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State as Extract};
+use axum::extract::{Path, Query, State as Extract};
 use foreshore_identity::Right;
-use foreshore_model::Intent;
-use foreshore_model::api::{ApproveRequest, ReleaseAnswer};
-use foreshore_release::{Selected, approve as decide};
+use foreshore_model::api::{ApproveRequest, OpenRequests, ReleaseAnswer};
+use foreshore_model::{Digest, Intent};
+use foreshore_release::{Selected, World, approve as decide};
+use serde::Deserialize;
 
 use super::body::Body;
 use super::submit::{answered_before, release_answer, submit};
 use crate::access::Caller;
 use crate::problem::Problem;
 use crate::state::State;
+
+/// What the caller has, and how long to wait for something else.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Wait {
+    after: Option<String>,
+    timeout: Option<u64>,
+}
+
+pub(crate) async fn open(
+    Extract(state): Extract<Arc<State>>,
+    caller: Caller,
+    Query(wait): Query<Wait>,
+) -> Result<Json<OpenRequests>, Problem> {
+    caller.must(&Right::Read, "read requests")?;
+    if let Some(known) = wait.after {
+        let limit = Duration::from_secs(wait.timeout.unwrap_or(0));
+        state
+            .changes
+            .wait_until(limit, |_| version(&state.writer.world()) != known)
+            .await;
+    }
+    let world = state.writer.world();
+    Ok(Json(OpenRequests {
+        version: version(&world),
+        requests: world.requests.values().cloned().collect(),
+    }))
+}
+
+/// Another one for every other set of requests.
+fn version(world: &World) -> String {
+    let names: Vec<String> = world
+        .requests
+        .values()
+        .map(|request| format!("{} {}", request.id, request.artifact))
+        .collect();
+    Digest::of(names.join("\n").as_bytes()).hex().to_owned()
+}
 
 pub(crate) async fn approve(
     Extract(state): Extract<Arc<State>>,

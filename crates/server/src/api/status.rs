@@ -54,6 +54,11 @@ pub(crate) fn assemble(state: &State) -> Status {
                 .get(&(environment.clone(), service.clone()))
                 .cloned(),
             outcomes: state.outcomes.newest(environment, service),
+            operations: world
+                .operations
+                .get(&(environment.clone(), service.clone()))
+                .cloned()
+                .unwrap_or_default(),
         })
         .collect();
     Status {

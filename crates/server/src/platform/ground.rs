@@ -142,6 +142,8 @@ pub(super) async fn start(
         ground: None,
         ingress: None,
         simulated_nodes: 1,
+        labels: std::collections::BTreeMap::new(),
+        capacity: None,
         program,
     };
     let parts = roles::NodeParts {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use foreshore_agent::{Agent, MirrorSource, Options, ServerOptions};
-use foreshore_cluster::connect;
+use foreshore_cluster::{connect, connect_in_cluster};
 use foreshore_git::Credential;
 use foreshore_model::{EnvironmentName, SiteName};
 use kube::Client;
@@ -20,6 +20,8 @@ pub struct AgentOptions {
     /// The usual one if not given.
     pub kubeconfig: Option<PathBuf>,
     pub context: Option<String>,
+    /// The cluster around this pod, instead of a kubeconfig.
+    pub in_cluster: bool,
     pub config_repository: String,
     pub server: String,
     pub token: String,
@@ -29,11 +31,15 @@ pub struct AgentOptions {
 
 /// Works until shutdown.
 pub async fn agent(options: AgentOptions, shutdown: CancellationToken) -> Result<(), RoleError> {
-    let kubeconfig = match &options.kubeconfig {
-        Some(path) => path.clone(),
-        None => usual_kubeconfig()?,
+    let client = if options.in_cluster {
+        connect_in_cluster()?
+    } else {
+        let kubeconfig = match &options.kubeconfig {
+            Some(path) => path.clone(),
+            None => usual_kubeconfig()?,
+        };
+        connect(&kubeconfig, options.context.as_deref()).await?
     };
-    let client = connect(&kubeconfig, options.context.as_deref()).await?;
     make(client, options).await?.run(shutdown).await;
     Ok(())
 }

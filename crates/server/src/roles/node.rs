@@ -1,11 +1,12 @@
 //! The node role: pods, and the addresses and names of services.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use foreshore_cluster::connect;
 use foreshore_engine_net::{Net, NetOptions};
-use foreshore_engine_node::{Node, Options, RuntimeKind, probe};
+use foreshore_engine_node::{Capacity, Node, Options, RuntimeKind, probe};
 use foreshore_image::Store;
 use foreshore_sys::Ground;
 use kube::Client;
@@ -27,6 +28,10 @@ pub struct NodeOptions {
     pub ground: Option<PathBuf>,
     pub ingress: Option<SocketAddr>,
     pub simulated_nodes: u8,
+    /// Labels of the node beside those every node has.
+    pub labels: BTreeMap<String, String>,
+    /// The node's share of this machine; all of it if not given.
+    pub capacity: Option<Capacity>,
     /// This program, which also knows how to be a pod shim.
     pub program: PathBuf,
 }
@@ -129,6 +134,10 @@ pub(crate) async fn run(
     );
     settings.node_index = options.index;
     settings.simulated_nodes = options.simulated_nodes;
+    settings.labels = options.labels;
+    if let Some(capacity) = options.capacity {
+        settings.capacity = capacity;
+    }
     let node = Node::new(settings)?;
     if simulated {
         node.run(shutdown).await;

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::RoleError;
 use crate::error::ServerError;
@@ -14,6 +15,7 @@ use crate::server::{Options, Server};
 pub async fn server(
     data: PathBuf,
     address: SocketAddr,
+    webhook: Option<Url>,
     shutdown: CancellationToken,
     say: impl Fn(&str),
 ) -> Result<(), RoleError> {
@@ -26,6 +28,7 @@ pub async fn server(
         listener,
         ingress: None,
         ground: "a cluster".to_owned(),
+        webhook,
     };
     let server = Server::start(options, shutdown).await?;
     say(&format!("serving at {}", server.url()));

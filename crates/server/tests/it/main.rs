@@ -1,0 +1,13 @@
+//! The server through its API, with artifacts that the tests push and outcomes that they report.
+#![expect(
+    clippy::unwrap_used,
+    reason = "all of it is tests, also where it is not marked as such"
+)]
+
+mod approvals;
+mod automation;
+mod news;
+mod operations;
+mod rules;
+mod stage;
+mod trail;
