@@ -18,6 +18,10 @@ pub use eviction::decide_orphan;
 
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
+/// The reason of a condition no agent ever wrote.
+const NEVER_UPDATED: &str = "NodeStatusNeverUpdated";
+/// Put on a node that is cordoned.
+const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 
 /// Silence after which a node's own conditions are no longer believed: five
 /// missed renewals of its lease, as in other control planes.
@@ -69,7 +73,7 @@ pub fn decide(inputs: &Inputs<'_>, now: Timestamp) -> Vec<Change> {
         changes.extend(taint(node, health, now));
     }
     for pod in inputs.pods {
-        if health != Health::Ready {
+        if health != Health::Ready && was_ready_before(pod, node) {
             changes.extend(pod_not_ready(pod, now));
         }
         changes.extend(eviction::decide(node, pod, now));
@@ -84,13 +88,12 @@ fn requeue(after: SignedDuration) -> Change {
 }
 
 fn ready_status(node: &Node) -> Option<&str> {
-    node.status
-        .as_ref()?
-        .conditions
-        .iter()
-        .flatten()
-        .find(|condition| condition.type_ == "Ready")
-        .map(|condition| condition.status.as_str())
+    ready_condition(node).map(|condition| condition.status.as_str())
+}
+
+fn ready_condition(node: &Node) -> Option<&NodeCondition> {
+    let mut conditions = node.status.as_ref()?.conditions.iter().flatten();
+    conditions.find(|condition| condition.type_ == "Ready")
 }
 
 fn conditions_unknown(node: &Node, now: Timestamp) -> Option<Change> {
@@ -115,7 +118,7 @@ fn conditions_unknown(node: &Node, now: Timestamp) -> Option<Change> {
             None => conditions.push(NodeCondition {
                 type_: kind.to_owned(),
                 status: "Unknown".to_owned(),
-                reason: Some("NodeStatusNeverUpdated".to_owned()),
+                reason: Some(NEVER_UPDATED.to_owned()),
                 message: Some("Kubelet never posted node status.".to_owned()),
                 last_heartbeat_time: None,
                 last_transition_time: Some(Time(now)),
@@ -125,32 +128,40 @@ fn conditions_unknown(node: &Node, now: Timestamp) -> Option<Change> {
     Change::update_status(node, &wanted)
 }
 
-/// Keeps exactly the taints that fit the node's health, and all others.
+/// Keeps exactly the taints that fit the node's health and its cordon, and all others.
 fn taint(node: &Node, health: Health, now: Timestamp) -> Option<Change> {
+    let mut due: Vec<(&str, &str)> = Vec::new();
     let key = match health {
         Health::Ready => None,
         Health::NotReady => Some(NOT_READY),
         Health::Unreachable => Some(UNREACHABLE),
     };
+    if let Some(key) = key {
+        due.extend([(key, "NoSchedule"), (key, "NoExecute")]);
+    }
+    if node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true) {
+        due.push((UNSCHEDULABLE, "NoSchedule"));
+    }
     let mut wanted = node.clone();
     let taints = wanted
         .spec
         .get_or_insert_default()
         .taints
         .get_or_insert_default();
-    taints.retain(|taint| {
-        !matches!(taint.key.as_str(), NOT_READY | UNREACHABLE) || Some(taint.key.as_str()) == key
-    });
-    for effect in ["NoSchedule", "NoExecute"] {
-        let Some(key) = key else { break };
-        if !taints
-            .iter()
-            .any(|taint| taint.key == key && taint.effect == effect)
-        {
+    let is_ours = |taint: &Taint| match taint.key.as_str() {
+        NOT_READY | UNREACHABLE => true,
+        UNSCHEDULABLE => taint.effect == "NoSchedule",
+        _ => false,
+    };
+    let is_due = |taint: &Taint| due.contains(&(taint.key.as_str(), taint.effect.as_str()));
+    taints.retain(|taint| !is_ours(taint) || is_due(taint));
+    for (key, effect) in due {
+        let is_there = |taint: &Taint| taint.key == key && taint.effect == effect;
+        if !taints.iter().any(is_there) {
             taints.push(Taint {
                 key: key.to_owned(),
                 effect: effect.to_owned(),
-                time_added: (effect == "NoExecute").then_some(Time(now)),
+                time_added: Some(Time(now)),
                 value: None,
             });
         }
@@ -164,6 +175,21 @@ fn taint(node: &Node, health: Health, now: Timestamp) -> Option<Change> {
         return None;
     }
     Change::update(node, &wanted)
+}
+
+/// Tells whether the pod's readiness is older than the trouble of its node. A
+/// node that was never ready has taken nothing from anybody.
+fn was_ready_before(pod: &Pod, node: &Node) -> bool {
+    let Some(condition) = ready_condition(node) else {
+        return false;
+    };
+    if condition.status == "True" {
+        // It falls silent just now.
+        return true;
+    }
+    let changed = condition.last_transition_time.as_ref().map(|time| time.0);
+    condition.reason.as_deref() != Some(NEVER_UPDATED)
+        && changed.is_none_or(|changed| pod::ready_since(pod).is_none_or(|since| since <= changed))
 }
 
 /// A pod nobody hears of must not get traffic.

@@ -104,6 +104,31 @@ fn a_silent_node_becomes_unknown_and_its_pods_unready() {
 }
 
 #[test]
+fn a_pod_that_became_ready_after_the_trouble_of_its_node_stays_so() {
+    let mut troubled = node("False", &json!([]));
+    let at_fifty =
+        json!({"type": "Ready", "status": "False", "lastTransitionTime": at(50).to_string()});
+    troubled.status.as_mut().unwrap().conditions =
+        Some(vec![serde_json::from_value(at_fifty).unwrap()]);
+    let ready_at = |seconds: i64| {
+        let mut pod = pod(&json!([{"operator": "Exists"}]));
+        let conditions = pod.status.as_mut().unwrap().conditions.as_mut().unwrap();
+        conditions[0].last_transition_time = Some(
+            k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(seconds)),
+        );
+        pod
+    };
+    let taints = "taint a node.kubernetes.io/not-ready node.kubernetes.io/not-ready";
+    check(
+        &troubled,
+        &[ready_at(40)],
+        10,
+        &["wait 41", taints, "status web"],
+    );
+    check(&troubled, &[ready_at(60)], 10, &["wait 41", taints]);
+}
+
+#[test]
 fn an_unknown_node_is_tainted_unreachable() {
     let expected = ["taint a node.kubernetes.io/unreachable node.kubernetes.io/unreachable"];
     let mut silent = node("Unknown", &json!([]));
@@ -129,6 +154,16 @@ fn a_node_that_returns_loses_our_taints_and_keeps_others() {
         .unwrap()
         .push(json!({"key": "gpu", "effect": "NoSchedule"}));
     check(&node("True", &taints), &[], 1, &["wait 50", "taint a gpu"]);
+}
+
+#[test]
+fn a_cordoned_node_is_tainted_until_it_is_uncordoned() {
+    let mut cordoned = node("True", &json!([{"key": "gpu", "effect": "NoSchedule"}]));
+    cordoned.spec.as_mut().unwrap().unschedulable = Some(true);
+    let expected = ["wait 50", "taint a gpu node.kubernetes.io/unschedulable"];
+    check(&cordoned, &[], 1, &expected);
+    let taints = json!([{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}]);
+    check(&node("True", &taints), &[], 1, &["wait 50", "taint a"]);
 }
 
 #[test]
