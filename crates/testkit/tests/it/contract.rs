@@ -8,3 +8,4 @@ pub(crate) mod patches;
 mod samples;
 pub(crate) mod status;
 pub(crate) mod watches;
+pub(crate) mod workloads;

@@ -96,4 +96,13 @@ contracts! {
     cluster::a_service_account_gets_a_token_that_names_it,
     cluster::a_namespace_takes_what_is_in_it_along,
     cluster::a_deployment_asks_for_pods,
+    workloads::a_stateful_set_makes_its_pods_in_order,
+    workloads::a_stateful_set_is_updated_down_to_its_partition,
+    workloads::a_daemon_set_puts_one_pod_on_every_node_that_takes_it,
+    workloads::a_job_completes_when_its_pods_succeeded,
+    workloads::a_job_whose_pod_fails_fails,
+    workloads::an_indexed_job_runs_every_index,
+    workloads::a_suspended_job_makes_no_pods_until_it_is_resumed,
+    workloads::a_cron_job_makes_a_job_when_it_is_due,
+    workloads::a_budget_counts_its_pods,
 }
