@@ -1,0 +1,172 @@
+//! Where each page is, who may see it, and how it is answered.
+
+mod acting;
+mod audit;
+mod export;
+mod help;
+mod history;
+mod logs;
+mod pages;
+mod search;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{Html, IntoResponse as _, Response};
+use axum::routing::{get, post};
+use foreshore_identity::Principal;
+use foreshore_model::ExitCode;
+use foreshore_model::api::Problem;
+use http::StatusCode;
+
+use crate::answer::protect;
+use crate::assets;
+use crate::dashboard::{Inner, may_act};
+use crate::door::{self, Refused};
+use crate::frame::Frame;
+use crate::html;
+
+/// A form of ours has a few short fields.
+const FORM_BYTES_MAX: usize = 16 * 1024;
+
+type Shared = State<Arc<Inner>>;
+
+/// Who looks; put beside the request by [`enter`].
+#[derive(Debug, Clone)]
+struct Reader(Principal);
+
+pub(crate) fn router(inner: Arc<Inner>) -> Router {
+    let mut router = Router::new();
+    for path in [
+        "/",
+        "/services",
+        "/services/{name}",
+        "/releases",
+        "/pods",
+        "/pods/{site}/{namespace}/{name}",
+        "/nodes",
+        "/events",
+        "/checks",
+        "/done/{id}",
+    ] {
+        router = router.route(path, get(pages::show));
+    }
+    for path in ["/live", "/live/{*path}"] {
+        router = router.route(path, get(pages::stream));
+    }
+    for path in [
+        "/services.csv",
+        "/services.json",
+        "/pods.csv",
+        "/pods.json",
+        "/nodes.csv",
+        "/nodes.json",
+        "/events.csv",
+        "/events.json",
+        "/checks.csv",
+        "/checks.json",
+    ] {
+        router = router.route(path, get(export::export));
+    }
+    router
+        .route("/releases/{environment}/{service}", get(history::show))
+        .route("/logs", get(logs::show))
+        .route("/logs/follow", get(logs::follow))
+        .route("/audit", get(audit::show))
+        .route("/audit.csv", get(audit::export))
+        .route("/audit.json", get(audit::export))
+        .route("/search", get(search::show))
+        .route("/search.json", get(search::json))
+        .route("/help", get(help::show))
+        .route("/act/{verb}", get(acting::preview))
+        .route("/act", post(acting::confirm))
+        .layer(middleware::from_fn_with_state(inner.clone(), enter))
+        .merge(assets::assets())
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .layer(middleware::from_fn(protect))
+        .with_state(inner)
+}
+
+/// Lets a request in, or says why not.
+async fn enter(State(inner): Shared, mut request: Request, next: Next) -> Response {
+    if let Err(refused) = door::check_host(request.headers(), request.uri(), inner.address) {
+        return refuse(&inner, StatusCode::MISDIRECTED_REQUEST, &refused);
+    }
+    if !request.method().is_safe()
+        && let Err(refused) = door::check_origin(request.headers(), request.uri())
+    {
+        return refuse(&inner, StatusCode::FORBIDDEN, &refused);
+    }
+    request.extensions_mut().insert(Reader(inner.owner.clone()));
+    next.run(request).await
+}
+
+fn refuse(inner: &Inner, status: StatusCode, refused: &Refused) -> Response {
+    let frame = Frame {
+        title: "Not let in",
+        section: "",
+        live: None,
+        reader: None,
+        session: false,
+        ground: &inner.ground,
+        production: false,
+        version: &inner.version,
+    };
+    let document = frame.document(None, |html| {
+        html.raw("<p>").text(&refused.to_string()).raw("</p>");
+    });
+    (status, Html(document)).into_response()
+}
+
+/// A page that stays as it is.
+fn plain(
+    inner: &Inner,
+    reader: &Reader,
+    title: &str,
+    section: &str,
+    body: impl FnOnce(&mut html::Html),
+) -> Response {
+    let facts = inner.facts(may_act(&reader.0));
+    let frame = Frame {
+        title,
+        section,
+        live: None,
+        reader: Some(&reader.0.actor),
+        session: false,
+        ground: &inner.ground,
+        production: false,
+        version: &inner.version,
+    };
+    Html(frame.document(Some(&crate::frame::data(&facts)), body)).into_response()
+}
+
+/// A page that says what went wrong and what to do.
+fn failed(inner: &Inner, reader: &Reader, problem: &Problem) -> Response {
+    let status = match problem.code {
+        code if code == ExitCode::NotFound.code() => StatusCode::NOT_FOUND,
+        code if code == ExitCode::Usage.code() => StatusCode::BAD_REQUEST,
+        code if code == ExitCode::Refused.code() => StatusCode::FORBIDDEN,
+        code if code == ExitCode::Conflict.code() => StatusCode::CONFLICT,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    let mut response = plain(inner, reader, "That did not work", "", |html| {
+        html.raw("<p>").text(&problem.message).raw("</p>");
+        for hint in &problem.hints {
+            html.raw("<p class=quiet>").text(hint).raw("</p>");
+        }
+        html.raw("<p><a href=\"/\">Overview</a></p>");
+    });
+    *response.status_mut() = status;
+    response
+}
+
+fn missing(what: &str) -> Problem {
+    Problem {
+        code: ExitCode::NotFound.code(),
+        kind: "not-found".to_owned(),
+        message: what.to_owned(),
+        hints: Vec::new(),
+    }
+}
