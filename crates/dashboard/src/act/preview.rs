@@ -1,20 +1,22 @@
 //! What a person sees before they confirm: the consequence by name, and what stands against it.
 
+mod nodes;
+mod releases;
+
 use foreshore_identity::Principal;
-use foreshore_model::api::{
-    Difference, ExplainRequest, Explanation, OperationsAnswer, OperationsChange, OperationsRequest,
-    Problem, ReleaseAnswer, ReleaseRequest, RequestDetail, Selection,
-};
+use foreshore_model::api::{OperationsAnswer, OperationsChange, OperationsRequest, Problem};
 use foreshore_model::{Digest, ExitCode};
 use http::Method;
 
+use super::Deed;
 use super::deed::Place;
-use super::{Deed, diff, drain};
 use crate::cell::{self, Tone};
 use crate::dashboard::Inner;
 use crate::html::Html;
 use crate::listing::Facts;
 use crate::page::{cpu, memory, services};
+
+pub(crate) use releases::request;
 
 /// A deed, told before it is done.
 pub(crate) struct Preview {
@@ -87,9 +89,9 @@ pub(crate) async fn preview(
             workload,
             replicas,
         } => scale(inner, who, &facts, place, workload, *replicas).await,
-        Deed::Promote(place) => release(inner, who, &facts, place, false).await,
-        Deed::Rollback(place) => release(inner, who, &facts, place, true).await,
-        Deed::Approve { request } => approve(inner, who, &facts, request).await,
+        Deed::Promote(place) => releases::release(inner, who, &facts, place, false).await,
+        Deed::Rollback(place) => releases::release(inner, who, &facts, place, true).await,
+        Deed::Approve { request } => releases::approve(inner, who, &facts, request).await,
         Deed::Hold(place) => {
             let mut preview = Preview::new(
                 format!("Hold {} in {}", place.service, place.environment),
@@ -123,9 +125,9 @@ pub(crate) async fn preview(
             Ok(preview)
         }
         Deed::Cordon { site, node } | Deed::Uncordon { site, node } => {
-            cordon(deed, &facts, site, node)
+            nodes::cordon(deed, &facts, site, node)
         }
-        Deed::Drain { site, node } => drain(&facts, site, node),
+        Deed::Drain { site, node } => nodes::drain(&facts, site, node),
     }
 }
 
@@ -381,300 +383,4 @@ fn room(preview: &mut Preview, facts: &Facts, site: &str, workload: &str, more: 
             &format!("Room on the nodes: for {fitting} of {more} more ({each})."),
         );
     }
-}
-
-async fn release(
-    inner: &Inner,
-    who: &Principal,
-    facts: &Facts,
-    place: &Place,
-    rollback: bool,
-) -> Result<Preview, Problem> {
-    let (word, verb) = if rollback {
-        ("Roll back", "Roll back")
-    } else {
-        ("Promote", "Promote")
-    };
-    let mut preview = Preview::new(
-        format!("{word} {} in {}", place.service, place.environment),
-        verb,
-        path(place),
-    );
-    if !rollback {
-        preview.title = format!("Promote {} to {}", place.service, place.environment);
-    }
-    preview.guard(
-        facts.world.is_production(place.environment.as_str()),
-        place.service.as_str(),
-    );
-    let here = facts
-        .world
-        .release(place.environment.as_str(), place.service.as_str());
-    preview.expected = here.map(|status| status.release.artifact.clone());
-    let request = request(place, rollback, "preview", "", None, true);
-    match inner
-        .desk
-        .send::<ReleaseAnswer>(who, Method::POST, "/api/v1/releases", &request)
-        .await
-    {
-        Ok(ReleaseAnswer::Steps { steps }) => {
-            preview.body.raw("<ul class=will>");
-            for step in &steps {
-                preview.body.raw("<li>").text(step).raw("</li>");
-            }
-            preview.body.raw("</ul>");
-        }
-        Ok(ReleaseAnswer::Unchanged { .. }) => {
-            preview.refused = Some("The environment holds this artifact already.".to_owned());
-        }
-        Ok(_) => {}
-        Err(problem) => preview.refused = Some(with_hints(&problem)),
-    }
-    if rollback {
-        preview.say("A hold is set with it, so that automation does not bring the newer version back. The rollback skips approvals.");
-    }
-    let explain = ExplainRequest {
-        service: place.service.clone(),
-        environment: place.environment.clone(),
-        selection: selection(rollback),
-        rollback,
-    };
-    if let Ok(explanation) = inner
-        .desk
-        .send::<Explanation>(who, Method::POST, "/api/v1/explain", &explain)
-        .await
-    {
-        terms(&mut preview.body, &explanation);
-    }
-    match inner
-        .desk
-        .send::<Difference>(who, Method::POST, "/api/v1/diff", &explain)
-        .await
-    {
-        Ok(difference) => diff::write(&mut preview.body, &difference),
-        Err(problem) => {
-            preview
-                .body
-                .raw("<p class=quiet>No difference can be shown: ")
-                .text(&problem.message)
-                .raw("</p>");
-        }
-    }
-    Ok(preview)
-}
-
-fn with_hints(problem: &Problem) -> String {
-    let mut text = problem.message.clone();
-    for hint in &problem.hints {
-        text.push_str("; ");
-        text.push_str(hint);
-    }
-    text
-}
-
-fn terms(html: &mut Html, explanation: &Explanation) {
-    html.raw("<ul class=terms>");
-    for term in &explanation.terms {
-        html.raw("<li>");
-        let tone = if term.holds { Tone::Good } else { Tone::Bad };
-        cell::status(html, tone, &term.name, "");
-        html.raw(" <span class=quiet>")
-            .text(&term.words)
-            .raw("</span></li>");
-    }
-    html.raw("</ul>");
-}
-
-fn selection(rollback: bool) -> Selection {
-    if rollback {
-        Selection::LastVerified
-    } else {
-        Selection::From(None)
-    }
-}
-
-/// The request that a confirmed preview sends.
-pub(crate) fn request(
-    place: &Place,
-    rollback: bool,
-    key: &str,
-    reason: &str,
-    expected: Option<Digest>,
-    dry_run: bool,
-) -> ReleaseRequest {
-    ReleaseRequest {
-        service: place.service.clone(),
-        environment: place.environment.clone(),
-        selection: selection(rollback),
-        reason: reason.to_owned(),
-        idempotency_key: key.to_owned(),
-        expected,
-        hold: rollback,
-        dry_run,
-    }
-}
-
-async fn approve(
-    inner: &Inner,
-    who: &Principal,
-    facts: &Facts,
-    id: &str,
-) -> Result<Preview, Problem> {
-    let detail: RequestDetail = inner
-        .desk
-        .get(who, &format!("/api/v1/requests/{id}"))
-        .await?;
-    let request = &detail.request;
-    let mut preview = Preview::new(
-        format!("Approve {} to {}", request.service, request.environment),
-        "Approve",
-        "/releases",
-    );
-    preview.guard(
-        facts.world.is_production(request.environment.as_str()),
-        request.service.as_str(),
-    );
-    preview.say(&format!(
-        "{} asked for {}: {}",
-        request.requested_by.name, request.artifact_id, request.reason
-    ));
-    preview.say(&match detail.needed {
-        0 | 1 => "With this approval it is released.".to_owned(),
-        needed => format!("{needed} approvals are missing; this is one of them."),
-    });
-    if request.requested_by.name == who.actor.name {
-        preview.refused = Some("You asked for it yourself; somebody else has to agree.".to_owned());
-    }
-    terms(&mut preview.body, &detail.explanation);
-    for site in &detail.previews {
-        preview.say(&format!("What {} would do:", site.site));
-        preview.body.raw("<ul>");
-        for object in &site.objects {
-            preview
-                .body
-                .raw("<li>")
-                .text(&format!(
-                    "{}: {} {}",
-                    object.object,
-                    object.effect,
-                    object.details.join("; ")
-                ))
-                .raw("</li>");
-        }
-        preview.body.raw("</ul>");
-    }
-    diff::write(&mut preview.body, &detail.difference);
-    Ok(preview)
-}
-
-fn cordon(deed: &Deed, facts: &Facts, site: &str, node: &str) -> Result<Preview, Problem> {
-    let on = matches!(deed, Deed::Cordon { .. });
-    known_node(facts, site, node)?;
-    let (word, words) = if on {
-        (
-            "Cordon",
-            "No new pods are put on the node. Those that run there go on.",
-        )
-    } else {
-        (
-            "Uncordon",
-            "New pods may be put on the node again. Nothing moves there by itself.",
-        )
-    };
-    let mut preview = Preview::new(format!("{word} {node}"), word, "/nodes");
-    preview.say(words);
-    Ok(preview)
-}
-
-fn known_node(facts: &Facts, site: &str, node: &str) -> Result<(), Problem> {
-    let found = facts.sites.iter().find(|known| known.name.as_str() == site);
-    let known = found.is_some_and(|found| found.kinds().nodes.contains_key(node));
-    if known {
-        Ok(())
-    } else {
-        Err(not_found(format!("there is no node `{node}` in `{site}`")))
-    }
-}
-
-fn drain(facts: &Facts, site: &str, node: &str) -> Result<Preview, Problem> {
-    known_node(facts, site, node)?;
-    let found = facts
-        .sites
-        .iter()
-        .find(|known| known.name.as_str() == site)
-        .ok_or_else(|| not_found(format!("there is no site `{site}`")))?;
-    let moves = drain::moves(&found.kinds(), node);
-    let mut preview = Preview::new(format!("Drain {node}"), "Drain", "/nodes");
-    preview.guard(
-        facts
-            .world
-            .environments
-            .iter()
-            .any(|environment| environment.production),
-        node,
-    );
-    preview.say(&format!("The node is cordoned, and {} pods leave it, one after another, as far as disruption budgets allow.", moves.leave.len()));
-    let mut by: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
-    let kinds = found.kinds();
-    for pod in &moves.leave {
-        let name = kinds
-            .workload_of(pod)
-            .map_or_else(|| pod.name.clone(), |workload| workload.name.clone());
-        *by.entry(format!("{}/{name}", pod.namespace)).or_default() += 1;
-    }
-    preview.body.raw("<ul class=will>");
-    for (name, count) in by {
-        preview
-            .body
-            .raw("<li>")
-            .text(&format!("{name}: {count}"))
-            .raw("</li>");
-    }
-    preview.body.raw("</ul>");
-    if moves.room {
-        preview.say("Room on the other nodes: yes, by what the pods ask for.");
-    } else {
-        preview.warn(
-            Tone::Bad,
-            "Room on the other nodes: not for all of them. Some pods will wait.",
-        );
-    }
-    for name in &moves.alone {
-        preview.warn(
-            Tone::Busy,
-            &format!("{name} has one pod only: nobody answers while it moves."),
-        );
-    }
-    for name in &moves.blocked {
-        preview.warn(
-            Tone::Busy,
-            &format!(
-                "The disruption budget {name} allows nothing to leave now; the drain waits for it."
-            ),
-        );
-    }
-    if moves.local_data > 0 {
-        preview.warn(
-            Tone::Busy,
-            &format!(
-                "{} pods keep data on the node (emptyDir); it is lost.",
-                moves.local_data
-            ),
-        );
-    }
-    if !moves.stay.is_empty() {
-        preview.say(&format!(
-            "{} pods belong to the node and stay.",
-            moves.stay.len()
-        ));
-    }
-    if !moves.lost.is_empty() {
-        let names: Vec<&str> = moves.lost.iter().map(|pod| pod.name.as_str()).collect();
-        preview.refused = Some(format!(
-            "Nothing would make these pods again, so they block the drain: {}. Delete them by hand first.",
-            names.join(", ")
-        ));
-    }
-    preview.say("It can be undone: uncordon the node. Pods do not move back by themselves.");
-    Ok(preview)
 }
