@@ -1,10 +1,12 @@
-//! Ingress: one HTTP listener on the host, requests passed on to endpoints.
+//! Ingress: one listener on the host for HTTP and HTTPS, requests passed on to
+//! endpoints.
 
 mod forward;
 mod headers;
 mod status;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -15,14 +17,16 @@ use foreshore_sys::Ground;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use crate::view::Views;
-use forward::Forwarder;
+use forward::{Client, Forwarder};
 
 pub(crate) use status::run as write_status;
 
@@ -40,6 +44,7 @@ pub(crate) async fn run(
     views: Views,
     shutdown: CancellationToken,
 ) {
+    let acceptor = tls::config(&views).map(TlsAcceptor::from);
     let forwarder = Arc::new(Forwarder::new(ground, views));
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     let connections = TaskTracker::new();
@@ -54,8 +59,9 @@ pub(crate) async fn run(
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     let (forwarder, shutdown) = (Arc::clone(&forwarder), shutdown.clone());
+                    let acceptor = acceptor.clone();
                     connections.spawn(async move {
-                        serve(stream, peer, forwarder, shutdown).await;
+                        welcome(stream, peer, acceptor, forwarder, shutdown).await;
                         drop(permit);
                     });
                 }
@@ -80,15 +86,46 @@ pub(crate) async fn run(
     }
 }
 
-async fn serve(
+/// Finds out from the first byte whether the client speaks TLS: one port serves both.
+async fn welcome(
     stream: TcpStream,
     peer: SocketAddr,
+    acceptor: Option<TlsAcceptor>,
     forwarder: Arc<Forwarder>,
     shutdown: CancellationToken,
 ) {
+    let mut first = [0];
+    // A client that says nothing is refused by the limit for headers or handshake.
+    let heard = tokio::time::timeout(HEADERS, stream.peek(&mut first));
+    let Some(Ok(Ok(1))) = shutdown.run_until_cancelled(heard).await else {
+        return;
+    };
+    let client = |is_secure| Client {
+        address: peer,
+        is_secure,
+    };
+    match acceptor {
+        Some(acceptor) if first[0] == tls::HANDSHAKE => {
+            match tokio::time::timeout(HEADERS, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => serve(stream, client(true), forwarder, shutdown).await,
+                Ok(Err(error)) => debug!(%error, %peer, "handshake failed"),
+                Err(_elapsed) => debug!(%peer, "handshake took too long"),
+            }
+        }
+        _ => serve(stream, client(false), forwarder, shutdown).await,
+    }
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    client: Client,
+    forwarder: Arc<Forwarder>,
+    shutdown: CancellationToken,
+) {
+    let peer = client.address;
     let service = service_fn(move |request| {
         let forwarder = Arc::clone(&forwarder);
-        async move { Ok::<_, Infallible>(forwarder.answer(request, peer).await) }
+        async move { Ok::<_, Infallible>(forwarder.answer(request, client).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder

@@ -5,12 +5,15 @@
 //! listening socket inside the ground; connections are passed on to a ready
 //! endpoint. When the API goes away, the last known state is served on.
 
+mod certificates;
 mod dns;
 mod ingress;
 mod net;
 mod proxy;
+mod reach;
 mod routes;
 mod service;
+mod udp;
 mod view;
 mod watch;
 mod zone;

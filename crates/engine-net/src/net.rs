@@ -18,7 +18,7 @@ use tracing::{debug, info};
 
 use crate::proxy::Proxy;
 use crate::view::{View, Views};
-use crate::{dns, ingress, watch as watching};
+use crate::{dns, ingress, udp, watch as watching};
 
 /// Where the cluster DNS listens unless told otherwise: the address of the
 /// Service `kube-system/kube-dns`.
@@ -139,6 +139,7 @@ impl Net {
         let views = self.views.subscribe();
         let mut tasks = JoinSet::new();
         tasks.spawn(Proxy::new(ground.clone()).run(views.clone()));
+        tasks.spawn(udp::run(ground.clone(), views.clone()));
         tasks.spawn(dns::run(
             ground.clone(),
             SocketAddr::from((dns_address, DNS_PORT)),

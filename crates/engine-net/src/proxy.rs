@@ -1,6 +1,7 @@
 //! Service addresses: one listener in the ground per address and port, each
 //! connection passed on to one endpoint.
 
+mod affinity;
 mod connection;
 #[cfg(test)]
 mod tests;
@@ -8,12 +9,12 @@ mod tests;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use foreshore_sys::Ground;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,6 +22,7 @@ use tracing::{info, warn};
 
 use crate::service::Backends;
 use crate::view::Views;
+use affinity::Affinity;
 
 /// Connections at once over all Services: half of a usual limit of open files,
 /// as each takes two. Beyond it new ones wait in the kernel's queue.
@@ -108,6 +110,7 @@ impl Proxy {
             front,
             backends: receiver,
             turn: AtomicUsize::new(0),
+            affinity: Mutex::default(),
             connections: self.connections.clone(),
             permits: Arc::clone(&self.permits),
         };
@@ -139,6 +142,7 @@ struct Serving {
     front: SocketAddr,
     backends: watch::Receiver<Backends>,
     turn: AtomicUsize,
+    affinity: Mutex<Affinity>,
     connections: TaskTracker,
     permits: Arc<Semaphore>,
 }
@@ -164,8 +168,7 @@ impl Serving {
                 Ok((client, peer)) => {
                     let serving = Arc::clone(&self);
                     self.connections.spawn(async move {
-                        let backends = serving.in_turn();
-                        connection::pass_on(&serving.ground, client, peer, &backends).await;
+                        serving.pass_on(client, peer).await;
                         drop(permit);
                     });
                 }
@@ -181,7 +184,33 @@ impl Serving {
     }
 
     fn bind(&self) -> io::Result<TcpListener> {
-        TcpListener::from_std(self.ground.tcp_listener(self.front)?)
+        // Node ports are the host's own loopback: there users reach them.
+        let place = if self.front.ip().is_loopback() {
+            &Ground::current()
+        } else {
+            &self.ground
+        };
+        TcpListener::from_std(place.tcp_listener(self.front)?)
+    }
+
+    async fn pass_on(&self, client: TcpStream, peer: SocketAddr) {
+        let mut endpoints = self.in_turn();
+        let within = self.backends.borrow().affinity;
+        if let Some(within) = within {
+            self.affinity()
+                .arrange(peer.ip(), &mut endpoints, within, Instant::now());
+        }
+        let chosen = |endpoint| {
+            if within.is_some() {
+                self.affinity()
+                    .remember(peer.ip(), endpoint, Instant::now());
+            }
+        };
+        connection::pass_on(&self.ground, client, peer, &endpoints, chosen).await;
+    }
+
+    fn affinity(&self) -> MutexGuard<'_, Affinity> {
+        self.affinity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The endpoints, beginning with the next in turn.

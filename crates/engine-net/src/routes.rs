@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::networking::v1::{HTTPIngressPath, Ingress, IngressBackend};
 
+use crate::certificates::{Certificate, Certificates};
 use crate::service::{ServiceName, Services};
 
 /// A Service and the number of its port.
@@ -31,6 +33,8 @@ pub(crate) struct Routes {
     fallback: Option<Destination>,
     /// What was asked for and is not done, by Ingress.
     pub(crate) unsupported: BTreeMap<ServiceName, Vec<String>>,
+    /// What hosts show to clients that speak TLS.
+    pub(crate) certificates: Certificates,
     /// The Ingresses served.
     pub(crate) served: Vec<ServiceName>,
 }
@@ -39,7 +43,12 @@ impl Routes {
     /// Reads the rules of the Ingresses that name `class` or none.
     ///
     /// Where two claim the same path, the older one wins.
-    pub(crate) fn new(ingresses: &[Arc<Ingress>], services: &Services, class: &str) -> Self {
+    pub(crate) fn new(
+        ingresses: &[Arc<Ingress>],
+        services: &Services,
+        secrets: &[Arc<Secret>],
+        class: &str,
+    ) -> Self {
         let mut ordered: Vec<&Arc<Ingress>> = ingresses
             .iter()
             .filter(|ingress| is_ours(ingress, class))
@@ -57,6 +66,7 @@ impl Routes {
         let mut routes = Self::default();
         for ingress in ordered {
             routes.add(ingress, services);
+            routes.add_certificates(ingress, secrets);
         }
         for rules in routes.hosts.values_mut() {
             // Stable: among equals the older Ingress stays first.
@@ -72,9 +82,6 @@ impl Routes {
         let name = name_of(ingress);
         self.served.push(name.clone());
         let Some(spec) = &ingress.spec else { return };
-        if spec.tls.as_ref().is_some_and(|tls| !tls.is_empty()) {
-            self.note(&name, "spec.tls: served without TLS");
-        }
         if let Some(backend) = &spec.default_backend
             && let Some(destination) = self.destination(&name, backend, services)
         {
@@ -93,6 +100,32 @@ impl Routes {
                     };
                     self.hosts.entry(host.clone()).or_default().push(rule);
                 }
+            }
+        }
+    }
+
+    /// Takes the certificates an Ingress names, and tells what is wrong with them.
+    fn add_certificates(&mut self, ingress: &Ingress, secrets: &[Arc<Secret>]) {
+        let name = name_of(ingress);
+        let Some(spec) = &ingress.spec else { return };
+        for tls in spec.tls.iter().flatten() {
+            let Some(wanted) = &tls.secret_name else {
+                continue;
+            };
+            let secret = secrets.iter().find(|secret| {
+                secret.metadata.namespace.as_deref() == Some(name.0.as_str())
+                    && secret.metadata.name.as_ref() == Some(wanted)
+            });
+            let certificate = secret
+                .ok_or_else(|| "there is no such secret of type kubernetes.io/tls".to_owned())
+                .and_then(|secret| Certificate::of_secret(secret));
+            match certificate {
+                Ok(certificate) => {
+                    for host in tls.hosts.iter().flatten() {
+                        self.certificates.add(host, &certificate);
+                    }
+                }
+                Err(problem) => self.note(&name, &format!("spec.tls secret {wanted}: {problem}")),
             }
         }
     }
@@ -204,7 +237,7 @@ mod tests {
     fn check(spec: &Value, host: &str, path: &str, expected: &str) {
         let ingress = json!({"metadata": {"name": "web", "namespace": "dev"}, "spec": spec});
         let ingress = Arc::new(serde_json::from_value(ingress).unwrap());
-        let routes = Routes::new(&[ingress], &Services::default(), "foreshore");
+        let routes = Routes::new(&[ingress], &Services::default(), &[], "foreshore");
         let found = routes
             .find(host, path)
             .map_or("nobody", |((_, service), _)| service.as_str());
@@ -264,5 +297,18 @@ mod tests {
         check(&spec, "any", "/", "nobody");
         spec["ingressClassName"] = json!("foreshore");
         check(&spec, "any", "/", "web");
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_there_is_named() {
+        let spec = json!({"tls": [{"hosts": ["a.com"], "secretName": "cert"}]});
+        let ingress = json!({"metadata": {"name": "web", "namespace": "dev"}, "spec": spec});
+        let ingress = Arc::new(serde_json::from_value(ingress).unwrap());
+        let routes = Routes::new(&[ingress], &Services::default(), &[], "foreshore");
+        let name = ("dev".to_owned(), "web".to_owned());
+        assert_eq!(
+            routes.unsupported[&name],
+            ["spec.tls secret cert: there is no such secret of type kubernetes.io/tls"]
+        );
     }
 }

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Service, ServicePort};
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// What Kubernetes takes where a Service does not say how long.
+const AFFINITY: Duration = Duration::from_hours(3);
 
 /// Namespace and name.
 pub(crate) type ServiceName = (String, String);
@@ -18,6 +22,8 @@ pub(crate) struct Backends {
     pub(crate) ready: Vec<SocketAddr>,
     /// Not ready any more but still answering: better than nobody.
     pub(crate) draining: Vec<SocketAddr>,
+    /// How long a client stays with the endpoint it was led to, if it does.
+    pub(crate) affinity: Option<Duration>,
 }
 
 impl Backends {
@@ -38,8 +44,11 @@ pub(crate) struct Services {
     ports: BTreeMap<(ServiceName, i32), Backends>,
     /// Port numbers by name.
     names: BTreeMap<(ServiceName, String), i32>,
-    /// TCP addresses to listen on inside the ground.
+    /// TCP addresses to listen on: inside the ground, or for node ports on the
+    /// host's loopback.
     pub(crate) fronts: BTreeMap<SocketAddr, Backends>,
+    /// The same for UDP.
+    pub(crate) udp_fronts: BTreeMap<SocketAddr, Backends>,
     /// What was asked for and is not done, by Service.
     pub(crate) unsupported: BTreeMap<ServiceName, Vec<String>>,
 }
@@ -76,34 +85,43 @@ impl Services {
         let Some(spec) = &service.spec else { return };
         let address = cluster_ip(service);
         for port in spec.ports.iter().flatten() {
-            let backends = backends(port, slices);
+            let mut backends = backends(port, slices);
+            backends.affinity = affinity(spec);
             if let Some(port_name) = &port.name {
                 self.names
                     .insert((name.clone(), port_name.clone()), port.port);
             }
-            if is_tcp(port) {
-                if let Some(front) = address.and_then(|address| socket(address.into(), port.port))
-                    // One that names itself as its endpoint answers by itself.
-                    && !backends.ready.contains(&front)
-                    && address != Some(dns)
-                {
-                    self.fronts.insert(front, backends.clone());
+            let protocol = port.protocol.as_deref().unwrap_or("TCP");
+            let cluster = address.and_then(|address| socket(address.into(), port.port));
+            let fronts = match protocol {
+                "TCP" => &mut self.fronts,
+                "UDP" => &mut self.udp_fronts,
+                other => {
+                    let what = format!("port {}: protocol {other}", port.port);
+                    self.note(name, what);
+                    continue;
                 }
+            };
+            // The DNS answers by itself, as does whoever names itself as endpoint.
+            if let Some(front) = cluster
+                && !backends.ready.contains(&front)
+                && address != Some(dns)
+            {
+                fronts.insert(front, backends.clone());
+            }
+            let node_port = port.node_port.filter(|port| *port > 0);
+            if let Some(front) = node_port.and_then(|port| socket(Ipv4Addr::LOCALHOST.into(), port))
+            {
+                fronts.insert(front, backends.clone());
+            }
+            if protocol == "TCP" {
                 self.ports.insert((name.clone(), port.port), backends);
-            } else if address != Some(dns) {
-                let protocol = port.protocol.as_deref().unwrap_or_default();
-                self.note(name, format!("port {}: protocol {protocol}", port.port));
             }
         }
-        if spec.session_affinity.as_deref() == Some("ClientIP") {
-            self.note(name, "sessionAffinity ClientIP".to_owned());
-        }
-        if matches!(spec.type_.as_deref(), Some("NodePort" | "LoadBalancer")) {
-            let kind = spec.type_.as_deref().unwrap_or_default();
-            self.note(
-                name,
-                format!("type {kind}: served on its cluster address only"),
-            );
+        if spec.type_.as_deref() == Some("LoadBalancer") {
+            let what =
+                "type LoadBalancer: there is none; its node ports answer on the host's loopback";
+            self.note(name, what.to_owned());
         }
     }
 
@@ -167,10 +185,16 @@ fn is_draining(endpoint: &Endpoint) -> bool {
     })
 }
 
-fn is_tcp(port: &ServicePort) -> bool {
-    port.protocol
-        .as_deref()
-        .is_none_or(|protocol| protocol == "TCP")
+/// How long clients stay with their endpoint, if the Service wants that.
+fn affinity(spec: &ServiceSpec) -> Option<Duration> {
+    if spec.session_affinity.as_deref() != Some("ClientIP") {
+        return None;
+    }
+    let config = spec.session_affinity_config.as_ref();
+    let seconds = config
+        .and_then(|config| config.client_ip.as_ref()?.timeout_seconds)
+        .and_then(|seconds| u64::try_from(seconds).ok());
+    Some(seconds.map_or(AFFINITY, Duration::from_secs))
 }
 
 fn backends(port: &ServicePort, slices: &[&EndpointSlice]) -> Backends {
@@ -315,15 +339,42 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_done_is_named() {
+    fn node_ports_are_on_the_hosts_loopback() {
+        let service = json!({"clusterIP": "10.96.0.7", "type": "NodePort",
+            "ports": [{"name": "http", "port": 80, "nodePort": 30080}]});
+        check(
+            &service,
+            &json!([endpoint("10.244.0.2", true, true, false)]),
+            &[
+                "10.96.0.7:80 -> 10.244.0.2:8080",
+                "127.0.0.1:30080 -> 10.244.0.2:8080",
+            ],
+        );
+    }
+
+    #[test]
+    fn affinity_and_udp_are_kept_with_the_front() {
         let service = json!({"clusterIP": "10.96.0.7", "sessionAffinity": "ClientIP",
-            "ports": [{"name": "http", "port": 80, "protocol": "UDP"}]});
+            "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 60}},
+            "ports": [{"name": "http", "port": 80}, {"name": "log", "port": 514, "protocol": "UDP"}]});
+        let (services, slices) = objects(&service, &json!([]));
+        let table = Services::new(&services, &slices, Ipv4Addr::LOCALHOST);
+        let front = |port: u16| SocketAddr::from(([10, 96, 0, 7], port));
+        let affinity = Some(Duration::from_mins(1));
+        assert_eq!(table.fronts[&front(80)].affinity, affinity);
+        assert!(table.udp_fronts.contains_key(&front(514)));
+        assert_eq!(table.unsupported, BTreeMap::new());
+    }
+
+    #[test]
+    fn what_is_not_done_is_named() {
+        let service = json!({"clusterIP": "10.96.0.7", "type": "LoadBalancer",
+            "ports": [{"name": "http", "port": 80, "protocol": "SCTP"}]});
         let (services, slices) = objects(&service, &json!([]));
         let table = Services::new(&services, &slices, Ipv4Addr::LOCALHOST);
         let name = ("dev".to_owned(), "web".to_owned());
-        assert_eq!(
-            table.unsupported[&name],
-            ["port 80: protocol UDP", "sessionAffinity ClientIP"]
-        );
+        let named = &table.unsupported[&name];
+        assert_eq!(named[0], "port 80: protocol SCTP");
+        assert!(named[1].starts_with("type LoadBalancer"), "{named:?}");
     }
 }

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::Ingress;
 use tokio::sync::watch;
@@ -31,12 +31,19 @@ pub(crate) struct Objects {
     pub(crate) services: Vec<Arc<Service>>,
     pub(crate) slices: Vec<Arc<EndpointSlice>>,
     pub(crate) ingresses: Vec<Arc<Ingress>>,
+    /// Those of type `kubernetes.io/tls`.
+    pub(crate) secrets: Vec<Arc<Secret>>,
 }
 
 impl View {
     pub(crate) fn new(objects: &Objects, dns: Ipv4Addr, ingress_class: &str) -> Self {
         let services = Services::new(&objects.services, &objects.slices, dns);
-        let routes = Routes::new(&objects.ingresses, &services, ingress_class);
+        let routes = Routes::new(
+            &objects.ingresses,
+            &services,
+            &objects.secrets,
+            ingress_class,
+        );
         let has_dns_service = objects.services.iter().any(|service| {
             service.metadata.namespace.as_deref() == Some("kube-system")
                 && service.metadata.name.as_deref() == Some("kube-dns")

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::runtime::reflector::{self, Store};
@@ -34,6 +34,8 @@ pub(crate) async fn run(
     let (services, watch_services) = follow::<Service>(&client, &changed);
     let (slices, watch_slices) = follow::<EndpointSlice>(&client, &changed);
     let (ingresses, watch_ingresses) = follow::<Ingress>(&client, &changed);
+    let certificates = watcher::Config::default().fields("type=kubernetes.io/tls");
+    let (secrets, watch_secrets) = follow_some::<Secret>(&client, &changed, certificates);
     let publish = async {
         // The writers live as long as this future, so waiting cannot fail.
         let _known = tokio::join!(
@@ -41,12 +43,14 @@ pub(crate) async fn run(
             slices.wait_until_ready(),
             ingresses.wait_until_ready()
         );
+        // Certificates come when they come: plain HTTP need not wait for them.
         info!("services, endpoints and ingresses are known");
         loop {
             let objects = Objects {
                 services: services.state(),
                 slices: slices.state(),
                 ingresses: ingresses.state(),
+                secrets: secrets.state(),
             };
             let view = View::new(&objects, dns, &ingress_class);
             views.send_if_modified(|current| {
@@ -60,7 +64,13 @@ pub(crate) async fn run(
             tokio::time::sleep(GATHER).await;
         }
     };
-    tokio::join!(publish, watch_services, watch_slices, watch_ingresses);
+    tokio::join!(
+        publish,
+        watch_services,
+        watch_slices,
+        watch_ingresses,
+        watch_secrets
+    );
 }
 
 fn follow<K>(
@@ -70,9 +80,19 @@ fn follow<K>(
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
+    follow_some(client, changed, watcher::Config::default())
+}
+
+fn follow_some<K>(
+    client: &Client,
+    changed: &Arc<Notify>,
+    which: watcher::Config,
+) -> (Store<K>, impl Future<Output = ()> + use<K>)
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
     let (store, writer) = reflector::store::<K>();
-    let events =
-        watcher(Api::<K>::all(client.clone()), watcher::Config::default()).default_backoff();
+    let events = watcher(Api::<K>::all(client.clone()), which).default_backoff();
     let stream = reflector::reflector(writer, events);
     (store, forward(stream, Arc::clone(changed)))
 }

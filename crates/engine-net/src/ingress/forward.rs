@@ -18,35 +18,42 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::client::legacy::{Client, Error as ClientError};
+use hyper_util::client::legacy::{Client as Pool, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tracing::{debug, warn};
 
 use super::headers;
+use crate::reach;
 use crate::routes::Destination;
 use crate::view::Views;
 
-/// An endpoint of the ground answers at once or is gone.
-const CONNECT: Duration = Duration::from_secs(2);
 /// An endpoint has this long to begin its answer.
 const ANSWER: Duration = Duration::from_mins(1);
 /// Idle connections kept per endpoint, and for how long.
 const IDLE_CONNECTIONS: usize = 32;
 const IDLE: Duration = Duration::from_secs(30);
 
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Client {
+    pub address: SocketAddr,
+    /// Whether it came by TLS.
+    pub is_secure: bool,
+}
+
 pub(super) type AnswerBody = BoxBody<Bytes, hyper::Error>;
 
 /// Passes requests on over pooled connections.
 pub(super) struct Forwarder {
     views: Views,
-    client: Client<Connector, SharedBody>,
+    client: Pool<Connector, SharedBody>,
     turn: AtomicUsize,
 }
 
 impl Forwarder {
     pub(super) fn new(ground: Ground, views: Views) -> Self {
-        let client = Client::builder(TokioExecutor::new())
+        let client = Pool::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .pool_timer(TokioTimer::new())
@@ -62,7 +69,7 @@ impl Forwarder {
     pub(super) async fn answer(
         &self,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        from: Client,
     ) -> Response<AnswerBody> {
         // One view per request: a change meanwhile concerns the next one.
         let Some(view) = self.views.borrow().clone() else {
@@ -96,15 +103,16 @@ impl Forwarder {
                     parts,
                     body: SharedBody::new(body),
                     host,
-                    peer,
+                    from,
                 };
                 self.try_each(call, &destination, endpoints).await
             }
         }
     }
 
-    /// Only a failed connect leads to the next endpoint: once something was
-    /// sent, nobody knows whether it had an effect.
+    /// A failed connect leads to the next endpoint. Once something was sent,
+    /// nobody knows whether it had an effect: then only requests that change
+    /// nothing, and had no body, are sent again, and not more than once each.
     async fn try_each(
         &self,
         mut call: Call,
@@ -113,6 +121,7 @@ impl Forwarder {
     ) -> Response<AnswerBody> {
         let first = self.turn.fetch_add(1, Ordering::Relaxed) % endpoints.len();
         endpoints.rotate_left(first);
+        let is_repeatable = call.parts.method.is_safe() && call.body.is_end_stream();
         let upgrade = headers::wanted_upgrade(&call.parts.headers, call.parts.version);
         let client_side = upgrade
             .is_some()
@@ -123,6 +132,11 @@ impl Forwarder {
                 Ok(Ok(answer)) => return pass_back(answer, client_side.flatten()),
                 Ok(Err(error)) if error.is_connect() => {
                     debug!(error = &error as &dyn std::error::Error, %endpoint, "endpoint did not answer");
+                }
+                // An endpoint that ends may close a connection just as it is
+                // used; what only asks may be asked again.
+                Ok(Err(error)) if is_repeatable => {
+                    debug!(error = &error as &dyn std::error::Error, %endpoint, "endpoint broke off; asking another");
                 }
                 Ok(Err(error)) => return broken(destination, endpoint, &error),
                 Err(_elapsed) => {
@@ -143,7 +157,7 @@ struct Call {
     parts: http::request::Parts,
     body: SharedBody,
     host: String,
-    peer: SocketAddr,
+    from: Client,
 }
 
 impl Call {
@@ -158,7 +172,8 @@ impl Call {
         if let Ok(host) = HeaderValue::from_str(&self.host) {
             headers.insert(http::header::HOST, host);
         }
-        headers::add_forwarded(headers, self.peer.ip(), &self.host);
+        let scheme = if self.from.is_secure { "https" } else { "http" };
+        headers::add_forwarded(headers, self.from.address.ip(), &self.host, scheme);
         if let Some(protocol) = upgrade {
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             headers.insert(UPGRADE, protocol.clone());
@@ -321,7 +336,7 @@ impl tower::Service<Uri> for Connector {
                 .and_then(|authority| authority.as_str().parse().ok());
             let address =
                 address.ok_or_else(|| std::io::Error::other(format!("`{uri}` has no address")))?;
-            let stream = ground.connect(address, CONNECT).await?;
+            let stream = reach::connect(&ground, address).await?;
             stream.set_nodelay(true)?;
             Ok(Link(TokioIo::new(stream)))
         })

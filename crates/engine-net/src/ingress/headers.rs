@@ -45,7 +45,7 @@ pub(super) fn strip(headers: &mut HeaderMap) {
 ///
 /// The listener is the edge, so what a client claims about earlier proxies is
 /// kept for the chain of addresses only.
-pub(super) fn add_forwarded(headers: &mut HeaderMap, peer: IpAddr, host: &str) {
+pub(super) fn add_forwarded(headers: &mut HeaderMap, peer: IpAddr, host: &str, scheme: &str) {
     let chain = headers
         .get_all("x-forwarded-for")
         .iter()
@@ -61,7 +61,7 @@ pub(super) fn add_forwarded(headers: &mut HeaderMap, peer: IpAddr, host: &str) {
     };
     set("x-forwarded-for", &chain);
     set("x-forwarded-host", host);
-    set("x-forwarded-proto", "http");
+    set("x-forwarded-proto", scheme);
     set("x-real-ip", &peer.to_string());
 }
 
@@ -105,7 +105,12 @@ mod tests {
             ("x-forwarded-for", "1.2.3.4"),
             ("x-forwarded-proto", "https"),
         ]);
-        add_forwarded(&mut map, "127.0.0.1".parse().unwrap(), "shop.local:8080");
+        add_forwarded(
+            &mut map,
+            "127.0.0.1".parse().unwrap(),
+            "shop.local:8080",
+            "http",
+        );
         assert_eq!(map["x-forwarded-for"], "1.2.3.4, 127.0.0.1");
         assert_eq!(map["x-forwarded-host"], "shop.local:8080");
         assert_eq!(map["x-forwarded-proto"], "http");

@@ -11,6 +11,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -78,6 +80,11 @@ async fn tell(name: &str, mut request: Request<Incoming>) -> Response<Full<Bytes
 
 /// A view in which `/` leads to the endpoints given.
 fn view(endpoints: &[SocketAddr]) -> Arc<View> {
+    view_with(endpoints, None)
+}
+
+/// The same, with a certificate for `shop.local`.
+fn view_with(endpoints: &[SocketAddr], secret: Option<Arc<Secret>>) -> Arc<View> {
     let slices = endpoints.iter().enumerate().map(|(index, endpoint)| {
         let slice = json!({
             "metadata": {"name": format!("web-{index}"), "namespace": "dev",
@@ -92,13 +99,16 @@ fn view(endpoints: &[SocketAddr]) -> Arc<View> {
         |spec: Value| json!({"metadata": {"name": "web", "namespace": "dev"}, "spec": spec});
     let service = object(json!({"clusterIP": "10.96.0.7", "ports": [{"port": 80}]}));
     let backend = json!({"service": {"name": "web", "port": {"number": 80}}});
-    let ingress = object(json!({"rules": [
-        {"host": "shop.local", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}},
-    ]}));
+    let ingress = object(
+        json!({"tls": [{"hosts": ["shop.local"], "secretName": "cert"}], "rules": [
+            {"host": "shop.local", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}},
+        ]}),
+    );
     let objects = Objects {
         services: vec![Arc::new(serde_json::from_value(service).unwrap())],
         slices: slices.collect(),
         ingresses: vec![Arc::new(serde_json::from_value(ingress).unwrap())],
+        secrets: secret.into_iter().collect(),
     };
     Arc::new(View::new(&objects, Ipv4Addr::LOCALHOST, "foreshore"))
 }
@@ -146,12 +156,12 @@ async fn ask(edge: &Edge, host: &str, request: &str) -> (StatusCode, String) {
     (status, String::from_utf8(body.to_vec()).unwrap())
 }
 
-async fn dead() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
+/// An address that refuses: bound for as long as the tests run, so that
+/// nobody else gets it, and never listened on.
+fn dead() -> SocketAddr {
+    let socket = Box::leak(Box::new(tokio::net::TcpSocket::new_v4().unwrap()));
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    socket.local_addr().unwrap()
 }
 
 #[tokio::test]
@@ -167,7 +177,7 @@ async fn a_request_arrives_with_host_and_client() {
 
 #[tokio::test]
 async fn an_endpoint_that_does_not_answer_is_skipped_with_the_body_intact() {
-    let edge = edge(&[dead().await, backend("two").await]).await;
+    let edge = edge(&[dead(), backend("two").await]).await;
     for _ in 0..4 {
         let (status, body) = ask(&edge, "shop.local", "POST / apples").await;
         assert_eq!(status, StatusCode::OK);
@@ -181,7 +191,7 @@ async fn without_an_endpoint_the_answer_says_so() {
     let (status, body) = ask(&empty, "shop.local", "GET /").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(body, "service dev/web port 80 has no ready endpoint\n");
-    let gone = edge(&[dead().await]).await;
+    let gone = edge(&[dead()]).await;
     let (status, body) = ask(&gone, "shop.local", "GET /").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(
@@ -223,4 +233,93 @@ async fn a_switch_of_protocols_becomes_a_tunnel() {
     let mut echo = [0; 5];
     stream.read_exact(&mut echo).await.unwrap();
     assert_eq!(&echo, b"hello");
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_costs_no_request_that_only_asks() {
+    // It accepts, reads, and closes without an answer.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let broken = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            // One byte is enough to know that something was asked; a client
+            // may also think better of it.
+            let _asked = stream.read_u8().await;
+        }
+    });
+    let edge = edge(&[broken, backend("two").await]).await;
+    for _ in 0..4 {
+        let (status, body) = ask(&edge, "shop.local", "GET /").await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+    }
+    // What may have changed something is not sent a second time.
+    let mut codes = Vec::new();
+    for _ in 0..2 {
+        codes.push(ask(&edge, "shop.local", "POST / x").await.0.as_u16());
+    }
+    codes.sort_unstable();
+    assert_eq!(codes, [200, 502]);
+}
+
+/// A certificate for `shop.local` in a secret, and its bytes.
+fn certificate() -> (Arc<Secret>, rustls_pki_types::CertificateDer<'static>) {
+    let issued = rcgen::generate_simple_self_signed(vec!["shop.local".to_owned()]).unwrap();
+    let mut secret = Secret::default();
+    secret.metadata.namespace = Some("dev".to_owned());
+    secret.metadata.name = Some("cert".to_owned());
+    let bytes = |text: String| ByteString(text.into_bytes());
+    secret.data = Some(std::collections::BTreeMap::from([
+        ("tls.crt".to_owned(), bytes(issued.cert.pem())),
+        (
+            "tls.key".to_owned(),
+            bytes(issued.signing_key.serialize_pem()),
+        ),
+    ]));
+    (Arc::new(secret), issued.cert.der().clone())
+}
+
+/// Asks by TLS, trusting one certificate; the error is that of the handshake.
+async fn ask_securely(
+    edge: &Edge,
+    host: &'static str,
+    trusted: &rustls_pki_types::CertificateDer<'static>,
+) -> std::io::Result<String> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(trusted.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let stream = TcpStream::connect(edge.address).await.unwrap();
+    let mut stream = connector.connect(host.try_into().unwrap(), stream).await?;
+    let request = format!("GET /x HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    Ok(String::from_utf8(answer).unwrap())
+}
+
+#[tokio::test]
+async fn tls_is_spoken_on_the_same_port_with_the_certificate_of_the_host() {
+    let endpoint = backend("one").await;
+    let edge = edge(&[endpoint]).await;
+    let (secret, trusted) = certificate();
+    // Without the secret clients see a certificate that nobody trusts.
+    assert!(ask_securely(&edge, "shop.local", &trusted).await.is_err());
+    edge.views
+        .send_replace(Some(view_with(&[endpoint], Some(secret))));
+    let answer = ask_securely(&edge, "shop.local", &trusted).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("one GET /x host=shop.local"), "{answer}");
+    assert!(ask_securely(&edge, "other.local", &trusted).await.is_err());
+    // A new certificate holds from the next connection on.
+    let (secret, renewed) = certificate();
+    edge.views
+        .send_replace(Some(view_with(&[endpoint], Some(secret))));
+    assert!(ask_securely(&edge, "shop.local", &trusted).await.is_err());
+    assert!(ask_securely(&edge, "shop.local", &renewed).await.is_ok());
+    assert!(ask(&edge, "shop.local", "GET /").await.1.starts_with("one"));
 }

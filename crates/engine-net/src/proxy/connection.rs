@@ -1,24 +1,23 @@
 //! One connection from a client to an endpoint.
 
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use foreshore_sys::Ground;
 use tokio::net::TcpStream;
 use tracing::debug;
 
-/// An endpoint of the ground answers at once or is gone.
-const CONNECT: Duration = Duration::from_secs(2);
+use crate::reach;
 
 /// Connects to the first endpoint that answers and copies both ways until both
-/// sides have ended.
+/// sides have ended. `chosen` is told which one it is.
 pub(super) async fn pass_on(
     ground: &Ground,
     mut client: TcpStream,
     peer: SocketAddr,
     backends: &[SocketAddr],
+    chosen: impl FnOnce(SocketAddr),
 ) {
-    let Some(mut server) = connect(ground, peer, backends).await else {
+    let Some((mut server, backend)) = connect(ground, peer, backends).await else {
         debug!(%peer, "no endpoint answered");
         // The client sees a reset, not an empty answer.
         if let Err(error) = client.set_zero_linger() {
@@ -26,6 +25,7 @@ pub(super) async fn pass_on(
         }
         return;
     };
+    chosen(backend);
     // Small requests and answers must not wait for each other.
     for stream in [&client, &server] {
         if let Err(error) = stream.set_nodelay(true) {
@@ -41,37 +41,18 @@ pub(super) async fn pass_on(
 }
 
 /// Tries each endpoint once; only a failed connect leads to the next.
-pub(crate) async fn connect(
+async fn connect(
     ground: &Ground,
     peer: SocketAddr,
     backends: &[SocketAddr],
-) -> Option<TcpStream> {
+) -> Option<(TcpStream, SocketAddr)> {
     for &backend in backends {
-        let connected = if is_pod(peer.ip()) {
-            // The endpoint sees the pod that called, as in other networks.
-            match ground
-                .connect_from(SocketAddr::new(peer.ip(), 0), backend, CONNECT)
-                .await
-            {
-                Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => {
-                    ground.connect(backend, CONNECT).await
-                }
-                other => other,
-            }
-        } else {
-            ground.connect(backend, CONNECT).await
-        };
-        match connected {
-            Ok(stream) => return Some(stream),
+        match reach::connect_for(ground, peer.ip(), backend).await {
+            Ok(stream) => return Some((stream, backend)),
             Err(error) => {
                 debug!(error = &error as &dyn std::error::Error, %backend, "endpoint did not answer");
             }
         }
     }
     None
-}
-
-/// Addresses of the pod network.
-fn is_pod(address: IpAddr) -> bool {
-    matches!(address, IpAddr::V4(address) if address.octets()[..2] == [10, 244])
 }

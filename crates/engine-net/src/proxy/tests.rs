@@ -37,16 +37,24 @@ async fn free(host: &str) -> SocketAddr {
         .unwrap()
 }
 
+/// An address that refuses: bound for as long as the tests run, so that
+/// nobody else gets it, and never listened on.
+fn dead(host: &str) -> SocketAddr {
+    let socket = Box::leak(Box::new(tokio::net::TcpSocket::new_v4().unwrap()));
+    socket.bind(format!("{host}:0").parse().unwrap()).unwrap();
+    socket.local_addr().unwrap()
+}
+
 async fn greeting(stream: &mut TcpStream) -> String {
     let mut name = [0; 1];
-    let read = tokio::time::timeout(Duration::from_secs(5), stream.read_exact(&mut name));
+    let read = tokio::time::timeout(Duration::from_secs(30), stream.read_exact(&mut name));
     read.await.unwrap().unwrap();
     String::from_utf8(name.to_vec()).unwrap()
 }
 
 /// Connects as soon as the listener is there.
 async fn connect(front: SocketAddr) -> TcpStream {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     loop {
         match TcpStream::connect(front).await {
             Ok(stream) => return stream,
@@ -61,7 +69,7 @@ fn fronts(front: SocketAddr, ready: &[SocketAddr]) -> BTreeMap<SocketAddr, Backe
         front,
         Backends {
             ready: ready.to_vec(),
-            draining: Vec::new(),
+            ..Backends::default()
         },
     )])
 }
@@ -69,7 +77,7 @@ fn fronts(front: SocketAddr, ready: &[SocketAddr]) -> BTreeMap<SocketAddr, Backe
 #[tokio::test]
 async fn endpoints_take_turns_and_dead_ones_are_skipped() {
     let (one, two) = (greeter("1").await, greeter("2").await);
-    let (front, dead) = (free("127.0.7.1").await, free("127.0.7.2").await);
+    let (front, dead) = (free("127.0.7.1").await, dead("127.0.7.2"));
     let mut proxy = Proxy::new(Ground::current());
     proxy.apply(&fronts(front, &[one, dead, two]));
     let mut names = Vec::new();
@@ -89,7 +97,7 @@ async fn a_front_without_endpoints_refuses_and_open_connections_live_on() {
     assert_eq!(greeting(&mut open).await, "1");
 
     proxy.apply(&fronts(front, &[]));
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     loop {
         match TcpStream::connect(front).await {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => break,
@@ -103,10 +111,26 @@ async fn a_front_without_endpoints_refuses_and_open_connections_live_on() {
 
 #[tokio::test]
 async fn a_client_is_reset_when_no_endpoint_answers() {
-    let (front, dead) = (free("127.0.7.4").await, free("127.0.7.5").await);
+    let (front, dead) = (free("127.0.7.4").await, dead("127.0.7.5"));
     let mut proxy = Proxy::new(Ground::current());
     proxy.apply(&fronts(front, &[dead]));
     let mut client = connect(front).await;
     let error = client.read_u8().await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn a_client_stays_with_its_endpoint_where_the_service_wants_that() {
+    let (one, two) = (greeter("1").await, greeter("2").await);
+    let front = free("127.0.7.6").await;
+    let mut proxy = Proxy::new(Ground::current());
+    let mut fronts = fronts(front, &[one, two]);
+    for backends in fronts.values_mut() {
+        backends.affinity = Some(Duration::from_hours(1));
+    }
+    proxy.apply(&fronts);
+    let first = greeting(&mut connect(front).await).await;
+    for _ in 0..5 {
+        assert_eq!(greeting(&mut connect(front).await).await, first);
+    }
 }
