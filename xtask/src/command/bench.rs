@@ -1,5 +1,6 @@
 //! `bench`: measures something and writes it to docs/benchmarks.md.
 
+mod load;
 mod report;
 mod spine;
 
@@ -43,6 +44,8 @@ enum Benchmark {
     PushToReady,
     /// Memory of the whole platform at rest
     Memory,
+    /// The load generator beside wrk, oha, k6 and hey
+    Load,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -64,8 +67,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             "release",
         ),
         Benchmark::Memory => ("Memory of the whole platform at rest", "MiB", "release"),
+        Benchmark::Load => {
+            load::measure(arguments.rounds)?;
+            return Ok(ExitCode::SUCCESS);
+        }
     };
     let rounds = match arguments.name {
+        Benchmark::Load => unreachable!("it wrote sections of its own"),
         Benchmark::RealStart => starts("real", arguments.rounds)?,
         Benchmark::EngineStart => starts("engine", arguments.rounds)?,
         Benchmark::Up => {
