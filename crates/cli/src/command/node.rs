@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use foreshore_engine_node::Capacity;
 use foreshore_server::roles;
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +46,22 @@ pub(crate) struct NodeArgs {
     /// Virtual nodes to run; only with `--runtime simulated`
     #[arg(long, default_value_t = 1, value_name = "N")]
     simulated_nodes: u8,
+
+    /// Label of the node, such as `topology.kubernetes.io/zone=a` (can be repeated)
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+
+    /// The node's share of this machine, such as `cpu=2,memory=4Gi,pods=20`;
+    /// what is not named is all there is
+    #[arg(long, value_name = "SHARE", value_parser = Capacity::parse)]
+    capacity: Option<Capacity>,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a label is `NAME=VALUE`".to_owned()),
+    }
 }
 
 pub(crate) async fn run(args: NodeArgs, context: &Context) -> Result<Outcome, Failure> {
@@ -65,6 +82,8 @@ pub(crate) async fn run(args: NodeArgs, context: &Context) -> Result<Outcome, Fa
         ground: args.ground,
         ingress: args.ingress,
         simulated_nodes: args.simulated_nodes,
+        labels: args.labels.into_iter().collect(),
+        capacity: args.capacity,
         program,
     };
     let terminal = context.terminal.clone();
