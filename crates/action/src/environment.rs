@@ -45,6 +45,19 @@ pub fn passed_on(
     variables
 }
 
+/// Returns everything but what is ours alone, as shuttle's scripts expect it.
+pub fn whole(
+    ours: impl IntoIterator<Item = (String, String)>,
+    own: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut variables: BTreeMap<String, String> = ours
+        .into_iter()
+        .filter(|(name, _)| !matches!(name.as_str(), "FORESHORE_TOKEN" | "FORESHORE_GIT_TOKEN"))
+        .collect();
+    variables.extend(own.clone());
+    variables
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,13 @@
 //! what a build needs; tokens of ours are never among it.
 
 mod environment;
+mod junit;
+mod memory;
 mod run;
+mod steps;
 
-pub use environment::passed_on;
-pub use run::{ActionError, Ended, Options, run};
+pub use environment::{passed_on, whole};
+pub use junit::junit;
+pub use memory::{Memory, MemoryError};
+pub use run::{ActionError, Ended, Input, Options, Output, run};
+pub use steps::{Finished, Inputs, State, Step, run_steps};

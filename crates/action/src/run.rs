@@ -1,7 +1,8 @@
 //! Running one program to its end.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -11,7 +12,7 @@ use foreshore_render::Command;
 use foreshore_sys::{Identity, Process, Signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::environment::passed_on;
+use crate::environment::{passed_on, whole};
 
 /// A cancelled action gets this long to clean up.
 const GRACE: Duration = Duration::from_secs(5);
@@ -22,16 +23,44 @@ pub struct Options {
     pub directory: PathBuf,
     /// The environment of whoever started it; only what a build needs is passed on.
     pub environment: BTreeMap<String, String>,
-    /// Keep standard output free for the answer: what the program prints there goes to standard error.
-    pub output_to_stderr: bool,
+    /// Everything of that environment is passed on, as shuttle's scripts expect; tokens of ours are not.
+    pub whole_environment: bool,
+    pub output: Output,
+    pub input: Input,
 }
 
-/// How an action ended.
+/// Where what a program prints goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// To our own outputs.
+    Inherit,
+    /// Standard output stays free for the answer: all goes to standard error.
+    ToStderr,
+    /// Kept, and given back with the end.
+    Capture,
+}
+
+/// What a program can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    None,
+    /// Our own input, which is no terminal.
+    Inherit,
+    /// The terminal: the program stays in our process group, and Ctrl-C reaches it directly.
+    Terminal,
+}
+
+/// What is kept of a captured output; the end of it is what matters.
+const CAPTURED_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// How an action ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     /// The program's own exit code; 128 plus the signal that ended it.
     pub code: u8,
     pub elapsed: Duration,
+    /// What it printed, where that was captured.
+    pub output: String,
 }
 
 /// Why an action did not run to its end.
@@ -51,6 +80,8 @@ pub enum ActionError {
         #[source]
         cause: io::Error,
     },
+    #[error(transparent)]
+    Memory(crate::memory::MemoryError),
     #[error("`{program}` was interrupted")]
     Interrupted { program: String },
 }
@@ -63,18 +94,30 @@ pub async fn run(
 ) -> Result<Ended, ActionError> {
     let program = command.program.clone();
     let started = Instant::now();
-    let mut child = spawn(command, options)?;
+    let captured = match options.output {
+        Output::Capture => Some(tempfile::tempfile().map_err(|cause| ActionError::Start {
+            program: program.clone(),
+            cause,
+        })?),
+        Output::Inherit | Output::ToStderr => None,
+    };
+    let mut child = spawn(command, options, captured.as_ref())?;
     let pid = child.id();
     let wait = |cause| ActionError::Wait {
         program: program.clone(),
         cause,
     };
     tokio::select! {
-        status = child.wait() => Ok(Ended { code: code(status.map_err(wait)?), elapsed: started.elapsed() }),
+        status = child.wait() => Ok(Ended {
+            code: code(status.map_err(wait)?),
+            elapsed: started.elapsed(),
+            output: captured.map(read_back).transpose().map_err(wait)?.unwrap_or_default(),
+        }),
         () = cancelled.cancelled() => {
-            end_group(pid, Signal::TERM).map_err(wait)?;
+            let whole_group = options.input != Input::Terminal;
+            end(pid, Signal::TERM, whole_group).map_err(wait)?;
             if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
-                end_group(pid, Signal::KILL).map_err(wait)?;
+                end(pid, Signal::KILL, whole_group).map_err(wait)?;
                 child.wait().await.map_err(wait)?;
             }
             Err(ActionError::Interrupted { program })
@@ -82,21 +125,23 @@ pub async fn run(
     }
 }
 
-fn spawn(command: &Command, options: &Options) -> Result<tokio::process::Child, ActionError> {
-    let mut process = tokio::process::Command::new(&command.program);
-    process
-        .args(&command.arguments)
-        .current_dir(&options.directory)
-        .env_clear()
-        .envs(passed_on(options.environment.clone(), &command.environment))
-        // A group of its own, so that all of it can be ended together.
-        .process_group(0)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    if options.output_to_stderr {
-        process.stdout(io::stderr());
-    }
-    process.spawn().map_err(|cause| match cause.kind() {
+/// Returns the end of what was captured.
+fn read_back(mut file: File) -> io::Result<String> {
+    let length = file.metadata()?.len();
+    file.seek(io::SeekFrom::Start(
+        length.saturating_sub(CAPTURED_BYTES_MAX),
+    ))?;
+    let mut bytes = Vec::new();
+    file.take(CAPTURED_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn spawn(
+    command: &Command,
+    options: &Options,
+    captured: Option<&File>,
+) -> Result<tokio::process::Child, ActionError> {
+    let failed = |cause: io::Error| match cause.kind() {
         io::ErrorKind::NotFound => ActionError::NoProgram {
             program: command.program.clone(),
         },
@@ -104,10 +149,39 @@ fn spawn(command: &Command, options: &Options) -> Result<tokio::process::Child, 
             program: command.program.clone(),
             cause,
         },
-    })
+    };
+    let environment = if options.whole_environment {
+        whole(options.environment.clone(), &command.environment)
+    } else {
+        passed_on(options.environment.clone(), &command.environment)
+    };
+    let mut process = tokio::process::Command::new(&command.program);
+    process
+        .args(&command.arguments)
+        .current_dir(&options.directory)
+        .env_clear()
+        .envs(environment)
+        .kill_on_drop(true);
+    match options.input {
+        Input::None => process.stdin(Stdio::null()),
+        Input::Inherit | Input::Terminal => process.stdin(Stdio::inherit()),
+    };
+    if options.input != Input::Terminal {
+        // A group of its own, so that all of it can be ended together.
+        process.process_group(0);
+    }
+    if options.output == Output::ToStderr {
+        process.stdout(io::stderr());
+    }
+    if let Some(file) = captured {
+        process
+            .stdout(file.try_clone().map_err(failed)?)
+            .stderr(file.try_clone().map_err(failed)?);
+    }
+    process.spawn().map_err(failed)
 }
 
-fn end_group(pid: Option<u32>, signal: Signal) -> io::Result<()> {
+fn end(pid: Option<u32>, signal: Signal, whole_group: bool) -> io::Result<()> {
     let Some(pid) = pid else { return Ok(()) };
     let identity = match Identity::of(pid) {
         Ok(identity) => identity,
@@ -115,7 +189,11 @@ fn end_group(pid: Option<u32>, signal: Signal) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     if let Some(process) = Process::open(identity)? {
-        process.signal_group(signal)?;
+        if whole_group {
+            process.signal_group(signal)?;
+        } else {
+            process.signal(signal)?;
+        }
     }
     Ok(())
 }
@@ -146,7 +224,9 @@ mod tests {
         Options {
             directory: directory.path().to_owned(),
             environment: path,
-            output_to_stderr: true,
+            whole_environment: false,
+            output: Output::ToStderr,
+            input: Input::None,
         }
     }
 
@@ -163,6 +243,23 @@ mod tests {
             .unwrap();
             assert_eq!(ended.code, code, "{script}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_captured_is_given_back_in_order() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options {
+            output: Output::Capture,
+            ..options(&directory)
+        };
+        let script = "echo one; echo two >&2; echo three; exit 3";
+        let ended = run(&shell(script), &options, CancellationToken::new())
+            .await
+            .unwrap();
+        assert_eq!(
+            (ended.code, ended.output.as_str()),
+            (3, "one\ntwo\nthree\n")
+        );
     }
 
     #[tokio::test]

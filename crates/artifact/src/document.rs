@@ -146,7 +146,7 @@ mod tests {
             let mut record = record();
             record.source.message = message;
             record.source.branch = branch;
-            record.stages = vec![foreshore_model::artifact::Stage { name: "test".into(), passed, summary: String::new() }];
+            record.stages = vec![foreshore_model::artifact::Stage { name: "test".into(), passed, summary: String::new(), counts: BTreeMap::new() }];
             let written = document(&record);
             prop_assert_eq!(&document(&record.clone()), &written);
             let descriptor = record_descriptor(&written.manifest).unwrap();

@@ -147,6 +147,8 @@ pub(crate) mod tests {
             plan: PlanStamp {
                 name: "rust-service".into(),
                 hash: plan,
+                commit: None,
+                reference: String::new(),
             },
             tool: "0.1.0".into(),
             images: BTreeMap::new(),
@@ -156,6 +158,8 @@ pub(crate) mod tests {
             )]),
             stages: Vec::new(),
             ci: None,
+            checks: Vec::new(),
+            definition: String::new(),
         }
     }
 }

@@ -28,7 +28,7 @@ pub use log::{CommitInfo, LogQuery, trailers_of};
 pub use name::{check_path, check_ref};
 pub use object::{EntryKind, ObjectId, ObjectIdError, TreeEntry};
 pub use refs::{Expected, RefUpdate};
-pub use remote::{Credential, FetchError, Push, PushError, Rejection, Remote};
+pub use remote::{Credential, FetchError, Push, PushError, Rejection, Remote, RemoteHead};
 pub use repository::Repository;
 pub use source::{SourceError, SourceFacts};
 pub use tree::TreeChange;

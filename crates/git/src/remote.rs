@@ -1,6 +1,7 @@
 //! Fetches from and pushes to another repository, with deadlines and typed answers.
 
 mod answer;
+mod heads;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::refs::{Expected, is_locked};
 use crate::repository::Repository;
 
 pub use answer::{FetchError, PushError, Rejection};
+pub use heads::RemoteHead;
 
 /// What is shown to the other side.
 #[derive(Clone, Default)]

@@ -1,19 +1,19 @@
-//! From a reference in `foreshore.yaml` to a plan.
+//! From files to a plan, and from a name or a directory to one.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use foreshore_model::plan::FILE_NAME;
+use foreshore_model::plan::{FILE_NAME, Reference, ReferenceError};
+use foreshore_model::service::Overrides;
 use foreshore_model::yaml::{self, YamlError};
-use foreshore_model::{Digest, Plan, PlanFile, nearest};
+use foreshore_model::{Digest, Plan, PlanFile};
 
+use crate::content::{Content, ContentError, File};
+use crate::lock_file::near_name;
 use crate::shipped::{SHIPPED, names};
 
-/// A plan's template may not be larger; what people write is far smaller.
-const TEMPLATE_BYTES_MAX: u64 = 256 * 1024;
-const TEMPLATES_MAX: usize = 200;
+/// Where templates are in a plan.
+const TEMPLATES: &str = "templates";
 
 /// Why a plan could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -23,146 +23,151 @@ pub enum PlanError {
         reference: String,
         near: Option<String>,
     },
-    #[error("plan `{reference}` is remote; only shipped plans and directories are supported")]
-    Remote { reference: String },
-    #[error("cannot read the plan's file `{path}`")]
-    Read {
-        path: PathBuf,
-        #[source]
-        cause: io::Error,
-    },
-    #[error("plan file `{path}` is not a regular file; links are not followed")]
-    NotAFile { path: PathBuf },
+    #[error("`{reference}` has no {FILE_NAME}")]
+    NoFile { reference: String },
     #[error(
-        "plan `{path}` is too large (at most {TEMPLATES_MAX} templates of {TEMPLATE_BYTES_MAX} bytes)"
+        "`{reference}` is a plan of shuttle; it works with a shuttle.yaml, not with a foreshore.yaml"
     )]
-    TooLarge { path: PathBuf },
+    ShuttlePlan { reference: String },
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    #[error(transparent)]
+    Content(#[from] ContentError),
     #[error(transparent)]
     Format(#[from] YamlError),
-    #[error("action `{action}` of plan `{plan}` has no command")]
+    #[error("action `{action}` of plan `{plan}` has neither a command nor needs")]
     NoCommand { plan: String, action: String },
+    #[error("there is no directory `{path}` for the templates that the service overrides")]
+    NoTemplates { path: PathBuf },
 }
 
 fn suggestion(near: Option<&str>) -> String {
     near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
 }
 
-/// Finds the plan that `reference` names, seen from the directory of `foreshore.yaml`.
-pub fn find(reference: &str, directory: &Path) -> Result<Plan, PlanError> {
-    if let Some(shipped) = SHIPPED.iter().find(|plan| plan.name == reference) {
-        let templates = shipped
-            .templates
-            .iter()
-            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-            .collect();
-        return assemble(&format!("{reference}/{FILE_NAME}"), shipped.file, templates);
+/// Finds a shipped plan, or one in a directory seen from that of `foreshore.yaml`; none if it is neither.
+pub fn find(reference: &str, directory: &Path) -> Result<Option<Plan>, PlanError> {
+    let Reference::Local(name) = Reference::parse(reference)? else {
+        return Ok(None);
+    };
+    if let Some(shipped) = SHIPPED.iter().find(|plan| plan.name == name) {
+        return assemble(&name, &shipped.content()?).map(Some);
     }
-    if reference.contains("://") || reference.starts_with("git@") {
-        return Err(PlanError::Remote {
-            reference: reference.to_owned(),
-        });
-    }
-    let path = directory.join(reference);
+    let path = directory.join(&name);
     if !path.is_dir() {
-        let near = nearest(reference, names()).map(str::to_owned);
         return Err(PlanError::Unknown {
-            reference: reference.to_owned(),
-            near,
+            near: near_name(&name, names()),
+            reference: name,
         });
     }
-    let file_path = path.join(FILE_NAME);
-    let file = read(&file_path)?;
-    assemble(
-        &file_path.display().to_string(),
-        &file,
-        read_templates(&path.join("templates"))?,
-    )
+    assemble(&path.display().to_string(), &plan_files(&path)?).map(Some)
 }
 
-fn assemble(
-    origin: &str,
-    file: &str,
-    templates: BTreeMap<String, String>,
-) -> Result<Plan, PlanError> {
-    let parsed: PlanFile = yaml::read(origin, file)?;
-    if let Some((action, _)) = parsed
-        .actions
-        .iter()
-        .find(|(_, action)| action.command.is_empty())
-    {
-        return Err(PlanError::NoCommand {
-            plan: parsed.name.clone(),
-            action: action.clone(),
-        });
+/// Reads what makes a plan, and nothing else: beside it there may be a whole repository.
+fn plan_files(directory: &Path) -> Result<Content, ContentError> {
+    let mut content = Content::default();
+    let path = directory.join(FILE_NAME);
+    if path.symlink_metadata().is_ok() {
+        let (bytes, executable) = (crate::content::read_plain(&path, FILE_NAME)?, false);
+        content.add(FILE_NAME, File { bytes, executable })?;
     }
+    for folder in [TEMPLATES, "checks"] {
+        let path = directory.join(folder);
+        if path.is_dir() {
+            for (name, file) in Content::of_directory(&path)?.files() {
+                content.add(&format!("{folder}/{name}"), file.clone())?;
+            }
+        }
+    }
+    Ok(content)
+}
+
+/// Makes a plan of its files; `origin` names it in errors.
+pub fn assemble(origin: &str, content: &Content) -> Result<Plan, PlanError> {
+    let Some(text) = content.text(FILE_NAME)? else {
+        return Err(PlanError::NoFile {
+            reference: origin.to_owned(),
+        });
+    };
+    let file_origin = format!("{origin}/{FILE_NAME}");
+    let parsed: PlanFile = yaml::read_strict(&file_origin, text).map_err(|error| {
+        let shuttle = yaml::read::<foreshore_model::shuttle::PlanFile>(&file_origin, text);
+        match shuttle {
+            Ok(plan) if !plan.scripts.is_empty() => PlanError::ShuttlePlan {
+                reference: origin.to_owned(),
+            },
+            _ => error.into(),
+        }
+    })?;
+    check_actions(&parsed)?;
     Ok(Plan {
-        hash: hash(file, &templates),
         file: parsed,
-        templates,
+        templates: templates(content, &format!("{TEMPLATES}/"))?,
+        hash: content.hash(),
+        commit: None,
     })
 }
 
-/// Hashes name, length and text of each part, so that no two plans run together.
-fn hash(file: &str, templates: &BTreeMap<String, String>) -> Digest {
-    let mut content = format!("{FILE_NAME} {}\n{file}", file.len());
-    for (name, text) in templates {
-        content.push_str(name);
-        content.push(' ');
-        content.push_str(&text.len().to_string());
-        content.push('\n');
-        content.push_str(text);
+fn check_actions(file: &PlanFile) -> Result<(), PlanError> {
+    let empty = file
+        .actions
+        .iter()
+        .find(|(_, action)| action.command.is_empty() && action.needs.is_empty());
+    match empty {
+        None => Ok(()),
+        Some((action, _)) => Err(PlanError::NoCommand {
+            plan: file.name.clone(),
+            action: action.clone(),
+        }),
     }
-    Digest::of(content.as_bytes())
 }
 
-fn read_templates(directory: &Path) -> Result<BTreeMap<String, String>, PlanError> {
-    let failed = |cause| PlanError::Read {
-        path: directory.to_owned(),
-        cause,
-    };
+fn templates(content: &Content, prefix: &str) -> Result<BTreeMap<String, String>, ContentError> {
     let mut templates = BTreeMap::new();
-    for entry in fs::read_dir(directory).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let Ok(name) = entry.file_name().into_string() else {
+    for path in content.files().keys() {
+        let Some(name) = path
+            .strip_prefix(prefix)
+            .filter(|name| Path::new(name).extension().is_some_and(|end| end == "yaml"))
+        else {
             continue;
         };
-        if Path::new(&name)
-            .extension()
-            .is_none_or(|extension| extension != "yaml")
-        {
-            continue;
-        }
-        if templates.len() == TEMPLATES_MAX {
-            return Err(PlanError::TooLarge {
-                path: directory.to_owned(),
-            });
-        }
-        templates.insert(name, read(&entry.path())?);
+        let text = content.text(path)?.unwrap_or_default();
+        templates.insert(name.to_owned(), text.to_owned());
     }
     Ok(templates)
 }
 
-fn read(path: &Path) -> Result<String, PlanError> {
-    let failed = |cause| PlanError::Read {
-        path: path.to_owned(),
-        cause,
-    };
-    let metadata = fs::symlink_metadata(path).map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(PlanError::NotAFile {
-            path: path.to_owned(),
-        });
+/// Puts what a service does otherwise in the place of what its plan says.
+///
+/// The plan's hash then covers both, because what is built depends on both.
+pub fn apply_overrides(
+    plan: &mut Plan,
+    overrides: &Overrides,
+    directory: &Path,
+) -> Result<(), PlanError> {
+    if *overrides == Overrides::default() {
+        return Ok(());
     }
-    if metadata.len() > TEMPLATE_BYTES_MAX {
-        return Err(PlanError::TooLarge {
-            path: path.to_owned(),
-        });
+    plan.file.actions.extend(overrides.actions.clone());
+    check_actions(&plan.file)?;
+    let mut content = Content::default();
+    if let Some(folder) = &overrides.templates {
+        let path = directory.join(folder);
+        if !path.is_dir() {
+            return Err(PlanError::NoTemplates { path });
+        }
+        content = Content::of_directory(&path)?;
+        plan.templates.extend(templates(&content, "")?);
     }
-    fs::read_to_string(path).map_err(failed)
+    let both = format!("{}\n{}", plan.hash, content.hash());
+    plan.hash = Digest::of(both.as_bytes());
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn write(directory: &Path, files: &[(&str, &str)]) {
@@ -178,7 +183,7 @@ mod tests {
     #[test]
     fn a_shipped_plan_is_found_by_name_and_a_slip_is_told() {
         let nowhere = Path::new("/nonexistent");
-        let plan = find("rust-service", nowhere).unwrap();
+        let plan = find("rust-service", nowhere).unwrap().unwrap();
         assert_eq!(plan.file.name, "rust-service");
         assert!(plan.templates.contains_key("deployment.yaml"));
         let error = find("rust-servce", nowhere).unwrap_err().to_string();
@@ -195,10 +200,16 @@ mod tests {
             directory.path(),
             &[("p/plan.yaml", FILE), ("p/templates/a.yaml", "a")],
         );
-        let first = find("p", directory.path()).unwrap();
-        assert_eq!(find("./p", directory.path()).unwrap().hash, first.hash);
+        let first = find("p", directory.path()).unwrap().unwrap();
+        assert_eq!(
+            find("./p", directory.path()).unwrap().unwrap().hash,
+            first.hash
+        );
         write(directory.path(), &[("p/templates/a.yaml", "b")]);
-        assert_ne!(find("p", directory.path()).unwrap().hash, first.hash);
+        assert_ne!(
+            find("p", directory.path()).unwrap().unwrap().hash,
+            first.hash
+        );
     }
 
     #[test]
@@ -212,25 +223,66 @@ mod tests {
             .unwrap();
         assert!(matches!(
             find("p", directory.path()),
-            Err(PlanError::NotAFile { .. })
+            Err(PlanError::Content(ContentError::Refused { .. }))
         ));
     }
 
     #[test]
-    fn a_remote_plan_is_refused_by_name() {
+    fn a_remote_plan_is_not_found_here() {
         for reference in [
             "https://host/plan.git",
             "git@host:plan.git",
             "oci://host/plan",
         ] {
             assert!(
-                matches!(
-                    find(reference, Path::new(".")),
-                    Err(PlanError::Remote { .. })
-                ),
+                find(reference, Path::new(".")).unwrap().is_none(),
                 "{reference}"
             );
         }
+    }
+
+    #[test]
+    fn a_plan_of_shuttle_is_told_apart() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = "scripts:\n  a:\n    actions:\n    - shell: echo\n";
+        write(directory.path(), &[("p/plan.yaml", text)]);
+        assert!(matches!(
+            find("p", directory.path()),
+            Err(PlanError::ShuttlePlan { .. })
+        ));
+        std::fs::remove_file(directory.path().join("p/plan.yaml")).unwrap();
+        assert!(matches!(
+            find("p", directory.path()),
+            Err(PlanError::NoFile { .. })
+        ));
+    }
+
+    #[test]
+    fn what_a_service_overrides_wins_and_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = "name: own\ndescription: d\nactions:\n  test: {description: d, command: [a]}\n";
+        write(
+            directory.path(),
+            &[
+                ("p/plan.yaml", file),
+                ("p/templates/a.yaml", "a"),
+                ("mine/a.yaml", "b"),
+            ],
+        );
+        let plan = find("p", directory.path()).unwrap().unwrap();
+        let overrides: Overrides = yaml::read(
+            "o",
+            "templates: mine\nactions:\n  test: {description: d, command: [b]}\n  lint: {description: d, command: [c]}\n",
+        )
+        .unwrap();
+        let mut changed = plan.clone();
+        apply_overrides(&mut changed, &overrides, directory.path()).unwrap();
+        assert_eq!(changed.templates["a.yaml"], "b");
+        assert_eq!(changed.file.actions["test"].command, ["b"]);
+        assert!(changed.file.actions.contains_key("lint"));
+        assert_ne!(changed.hash, plan.hash);
+        let missing: Overrides = yaml::read("o", "templates: nope\n").unwrap();
+        assert!(apply_overrides(&mut changed, &missing, directory.path()).is_err());
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! A first `foreshore.yaml` for a repository, each value with where it came from.
 
+mod compose;
+mod files;
+mod kubernetes;
+
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use foreshore_model::name::NameError;
-use foreshore_model::service::{EnvironmentOverride, Ingress, Resources};
+use foreshore_model::plan::Action;
+use foreshore_model::service::{EnvironmentOverride, Ingress, Overrides, Resources, Secret};
+use foreshore_model::yaml::YamlError;
 use foreshore_model::{EnvironmentName, ServiceFile, ServiceName};
-use serde::Deserialize;
 
 /// The port that services listen on unless something says otherwise.
 const PORT_DEFAULT: u16 = 8080;
@@ -16,7 +20,7 @@ const PORT_DEFAULT: u16 = 8080;
 /// A value and what it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sourced {
-    pub field: &'static str,
+    pub field: String,
     pub value: String,
     pub origin: String,
 }
@@ -34,6 +38,7 @@ pub struct Wishes {
     pub name: Option<ServiceName>,
     pub owner: Option<String>,
     pub host: Option<String>,
+    pub plan: Option<String>,
 }
 
 /// Why nothing can be proposed.
@@ -51,10 +56,18 @@ pub enum ProposeError {
         #[source]
         cause: Box<toml::de::Error>,
     },
+    #[error("cannot read `{path}`")]
+    Json {
+        path: PathBuf,
+        #[source]
+        cause: serde_json::Error,
+    },
+    #[error(transparent)]
+    Yaml(#[from] YamlError),
     #[error("`{path}` has no `[package]`; run this in the directory of the service itself")]
     NoPackage { path: PathBuf },
     #[error(
-        "found nothing in `{directory}` that tells how the service is built (looked for Cargo.toml)"
+        "found nothing in `{directory}` that tells how the service is built (looked for {})", LOOKED_FOR.join(", ")
     )]
     Nothing { directory: PathBuf },
     #[error("the name found in `{origin}` cannot be a service's name")]
@@ -65,14 +78,82 @@ pub enum ProposeError {
     },
 }
 
-#[derive(Debug, Deserialize)]
-struct CargoFile {
-    package: Option<CargoPackage>,
+/// Files that tell how a service is built or run.
+const LOOKED_FOR: [&str; 9] = [
+    "Cargo.toml",
+    "package.json",
+    "go.mod",
+    "Dockerfile",
+    "compose.yaml",
+    "shuttle.yaml",
+    "Chart.yaml",
+    "index.html",
+    "Kubernetes manifests in k8s, deploy or kubernetes",
+];
+
+/// What the files of a repository say, each fact with its origin; the first to say something wins.
+#[derive(Debug, Default)]
+struct Facts {
+    name: Option<(String, String)>,
+    plan: Option<(&'static str, String)>,
+    package: Option<String>,
+    ports: BTreeMap<String, (u16, String)>,
+    host: Option<(String, String)>,
+    environment: BTreeMap<String, (String, String)>,
+    secrets: BTreeMap<String, String>,
+    resources: Resources,
+    resources_origin: String,
+    dependencies: BTreeMap<String, String>,
+    actions: BTreeMap<String, (Action, String)>,
+    variables: BTreeMap<String, (serde_json::Value, String)>,
+    /// Worth knowing, though nothing is written of it.
+    notes: Vec<(String, String, String)>,
 }
 
-#[derive(Debug, Deserialize)]
-struct CargoPackage {
-    name: String,
+impl Facts {
+    fn name(&mut self, name: &str, origin: &str) {
+        self.name
+            .get_or_insert_with(|| (name.to_owned(), origin.to_owned()));
+    }
+
+    fn plan(&mut self, plan: &'static str, origin: &str) {
+        self.plan.get_or_insert_with(|| (plan, origin.to_owned()));
+    }
+
+    fn port(&mut self, name: &str, port: u16, origin: &str) {
+        self.ports
+            .entry(name.to_owned())
+            .or_insert_with(|| (port, origin.to_owned()));
+    }
+
+    /// Takes a setting, or only its name if it may be a secret.
+    fn setting(&mut self, name: &str, value: &str, origin: &str) {
+        let upper = name.to_ascii_uppercase();
+        let secret = [
+            "PASSWORD",
+            "PASSWD",
+            "SECRET",
+            "TOKEN",
+            "KEY",
+            "CREDENTIALS",
+        ]
+        .iter()
+        .any(|end| upper.ends_with(end))
+            || value.split_once("://").is_some_and(|(_, rest)| {
+                rest.split('/')
+                    .next()
+                    .is_some_and(|host| host.contains('@') && host.contains(':'))
+            });
+        if secret {
+            self.secrets
+                .entry(name.to_owned())
+                .or_insert_with(|| origin.to_owned());
+        } else {
+            self.environment
+                .entry(name.to_owned())
+                .or_insert_with(|| (value.to_owned(), origin.to_owned()));
+        }
+    }
 }
 
 /// Reads what a repository says about its service.
@@ -81,139 +162,201 @@ pub fn propose(
     wishes: &Wishes,
     environments: &[EnvironmentName],
 ) -> Result<Proposal, ProposeError> {
-    let mut values = Vec::new();
-    let package = cargo_package(directory)?;
-    let name = if let Some(name) = &wishes.name {
-        sourced(&mut values, "name", name.clone(), "--name")
-    } else {
-        let name =
-            ServiceName::new(package.replace('_', "-")).map_err(|cause| ProposeError::Name {
-                origin: "Cargo.toml".to_owned(),
-                cause,
-            })?;
-        sourced(&mut values, "name", name, "Cargo.toml [package] name")
-    };
-    let owner = match &wishes.owner {
-        Some(owner) => sourced(&mut values, "owner", owner.clone(), "--owner"),
-        None => sourced(
-            &mut values,
-            "owner",
-            "unknown".to_owned(),
-            "nothing found; say who answers for it with --owner",
-        ),
-    };
-    let plan = sourced(
-        &mut values,
-        "plan",
-        "rust-service".to_owned(),
-        "Cargo.toml is there",
-    );
-    let port = match exposed_port(directory)? {
-        Some(port) => sourced(&mut values, "ports.http", port, "Dockerfile EXPOSE"),
-        None => sourced(
-            &mut values,
-            "ports.http",
-            PORT_DEFAULT,
-            "the plan's default",
-        ),
-    };
-    let ingress = wishes.host.as_ref().map(|host| Ingress {
-        host: sourced(&mut values, "ingress.host", host.clone(), "--host"),
-        path: "/".to_owned(),
-    });
-    let mut variables = BTreeMap::new();
-    if name.as_str() != package {
-        let package = sourced(
-            &mut values,
-            "variables.package",
-            package,
-            "Cargo.toml [package] name",
-        );
-        variables.insert("package".to_owned(), package.into());
-    }
-    for environment in environments {
-        sourced(
-            &mut values,
-            "environments",
-            environment.clone(),
-            "the platform's environments",
-        );
-    }
-    let file = ServiceFile {
-        name,
-        owner,
-        plan,
-        ports: BTreeMap::from([("http".to_owned(), port)]),
-        ingress,
-        environment: BTreeMap::new(),
-        resources: Resources::default(),
-        state: None,
-        variables,
-        dependencies: Vec::new(),
-        environments: environments
-            .iter()
-            .map(|environment| (environment.clone(), EnvironmentOverride::default()))
-            .collect(),
-    };
-    Ok(Proposal { file, values })
-}
-
-fn sourced<T: ToString>(
-    values: &mut Vec<Sourced>,
-    field: &'static str,
-    value: T,
-    origin: &str,
-) -> T {
-    values.push(Sourced {
-        field,
-        value: value.to_string(),
-        origin: origin.to_owned(),
-    });
-    value
-}
-
-fn read(path: &Path) -> Result<Option<String>, ProposeError> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(cause) => Err(ProposeError::Read {
-            path: path.to_owned(),
-            cause,
-        }),
-    }
-}
-
-fn cargo_package(directory: &Path) -> Result<String, ProposeError> {
-    let path = directory.join("Cargo.toml");
-    let Some(text) = read(&path)? else {
+    let mut facts = Facts::default();
+    files::read(directory, &mut facts)?;
+    compose::read(directory, &mut facts)?;
+    kubernetes::read(directory, &mut facts)?;
+    if facts.plan.is_none() && wishes.plan.is_none() {
         return Err(ProposeError::Nothing {
             directory: directory.to_owned(),
         });
-    };
-    let file: CargoFile = toml::from_str(&text).map_err(|cause| ProposeError::Cargo {
-        path: path.clone(),
-        cause: Box::new(cause),
-    })?;
-    Ok(file.package.ok_or(ProposeError::NoPackage { path })?.name)
+    }
+    Proposer::default().file(directory, wishes, environments, facts)
 }
 
-fn exposed_port(directory: &Path) -> Result<Option<u16>, ProposeError> {
-    let Some(text) = read(&directory.join("Dockerfile"))? else {
-        return Ok(None);
-    };
-    Ok(text.lines().find_map(|line| {
-        let (word, rest) = line.trim().split_once(char::is_whitespace)?;
-        let port = rest.trim().split(['/', ' ']).next()?;
-        if word.eq_ignore_ascii_case("EXPOSE") {
-            port.parse().ok()
-        } else {
-            None
+/// Writes down each value as it is chosen.
+#[derive(Default)]
+struct Proposer {
+    values: Vec<Sourced>,
+}
+
+impl Proposer {
+    fn take<T: ToString>(&mut self, field: &str, value: T, origin: &str) -> T {
+        self.values.push(Sourced {
+            field: field.to_owned(),
+            value: value.to_string(),
+            origin: origin.to_owned(),
+        });
+        value
+    }
+
+    fn name(
+        &mut self,
+        directory: &Path,
+        wishes: &Wishes,
+        facts: &Facts,
+    ) -> Result<ServiceName, ProposeError> {
+        if let Some(name) = &wishes.name {
+            return Ok(self.take("name", name.clone(), "--name"));
         }
-    }))
+        let (found, origin) = facts.name.clone().unwrap_or_else(|| {
+            let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+            let name = absolute
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned());
+            (name.unwrap_or_default(), "the directory's name".to_owned())
+        });
+        let plain = found
+            .rsplit('/')
+            .next()
+            .unwrap_or(&found)
+            .replace(['_', '.'], "-")
+            .to_lowercase();
+        let name = ServiceName::new(plain).map_err(|cause| ProposeError::Name {
+            origin: origin.clone(),
+            cause,
+        })?;
+        Ok(self.take("name", name, &origin))
+    }
+
+    fn file(
+        mut self,
+        directory: &Path,
+        wishes: &Wishes,
+        environments: &[EnvironmentName],
+        facts: Facts,
+    ) -> Result<Proposal, ProposeError> {
+        let name = self.name(directory, wishes, &facts)?;
+        let owner = match &wishes.owner {
+            Some(owner) => self.take("owner", owner.clone(), "--owner"),
+            None => self.take(
+                "owner",
+                "unknown".to_owned(),
+                "nothing found; say who answers for it with --owner",
+            ),
+        };
+        let plan = match (&wishes.plan, &facts.plan) {
+            (Some(plan), _) => self.take("plan", plan.clone(), "--plan"),
+            (None, Some((plan, origin))) => self.take("plan", (*plan).to_owned(), origin),
+            (None, None) => String::new(),
+        };
+        let ports = self.ports(&plan, facts.ports);
+        let host = wishes.host.clone().map(|host| (host, "--host".to_owned()));
+        let ingress = host.or(facts.host).map(|(host, origin)| Ingress {
+            host: self.take("ingress.host", host, &origin),
+            path: "/".to_owned(),
+        });
+        let environment = self.map("environment", facts.environment);
+        let mut secrets = BTreeMap::new();
+        for (key, origin) in facts.secrets {
+            self.take(
+                &format!("secrets.{key}"),
+                "its value is not taken over",
+                &origin,
+            );
+            secrets.insert(key, Secret::default());
+        }
+        self.resources(&facts.resources, &facts.resources_origin);
+        let mut found = facts.variables;
+        if let Some(package) = facts.package
+            && name.as_str() != package
+            && plan == "rust-service"
+        {
+            let origin = "Cargo.toml [package] name".to_owned();
+            found.insert("package".to_owned(), (package.into(), origin));
+        }
+        let variables = self.map("variables", found);
+        let actions = self.actions(facts.actions);
+        let dependencies = self.dependencies(facts.dependencies);
+        for (field, value, origin) in facts.notes {
+            self.take(&field, value, &origin);
+        }
+        for environment in environments {
+            let origin = "the platform's environments";
+            self.take("environments", environment.clone(), origin);
+        }
+        let none =
+            |environment: &EnvironmentName| (environment.clone(), EnvironmentOverride::default());
+        let file = ServiceFile {
+            name,
+            owner,
+            plan,
+            ports,
+            ingress,
+            environment,
+            secrets,
+            resources: facts.resources,
+            state: None,
+            variables,
+            overrides: Overrides {
+                actions,
+                templates: None,
+            },
+            checks: Vec::new(),
+            dependencies,
+            environments: environments.iter().map(none).collect(),
+        };
+        Ok(Proposal {
+            file,
+            values: self.values,
+        })
+    }
+
+    fn ports(
+        &mut self,
+        plan: &str,
+        found: BTreeMap<String, (u16, String)>,
+    ) -> BTreeMap<String, u16> {
+        let mut ports = self.map("ports", found);
+        if !ports.contains_key("http") && !matches!(plan, "worker" | "cronjob" | "external") {
+            let port = self.take("ports.http", PORT_DEFAULT, "the plan's default");
+            ports.insert("http".to_owned(), port);
+        }
+        ports
+    }
+
+    fn map<T: ToString>(
+        &mut self,
+        field: &str,
+        found: BTreeMap<String, (T, String)>,
+    ) -> BTreeMap<String, T> {
+        let taken = found.into_iter().map(|(key, (value, origin))| {
+            let value = self.take(&format!("{field}.{key}"), value, &origin);
+            (key, value)
+        });
+        taken.collect()
+    }
+
+    fn resources(&mut self, resources: &Resources, origin: &str) {
+        for (field, value) in [("cpu", &resources.cpu), ("memory", &resources.memory)] {
+            if let Some(value) = value {
+                self.take(&format!("resources.{field}"), value.clone(), origin);
+            }
+        }
+    }
+
+    fn actions(&mut self, found: BTreeMap<String, (Action, String)>) -> BTreeMap<String, Action> {
+        let taken = found.into_iter().map(|(key, (action, origin))| {
+            let field = format!("overrides.actions.{key}");
+            self.take(&field, action.command.join(" "), &origin);
+            (key, action)
+        });
+        taken.collect()
+    }
+
+    fn dependencies(&mut self, found: BTreeMap<String, String>) -> Vec<ServiceName> {
+        let names = found.into_iter().filter_map(|(name, origin)| {
+            let name = ServiceName::new(name.replace('_', "-")).ok()?;
+            Some(self.take("dependencies", name, &origin))
+        });
+        names.collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn environments() -> Vec<EnvironmentName> {
@@ -223,7 +366,9 @@ mod tests {
     fn repository(files: &[(&str, &str)]) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
         for (name, text) in files {
-            fs::write(directory.path().join(name), text).unwrap();
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
         }
         directory
     }
@@ -265,5 +410,116 @@ mod tests {
         let directory = repository(&[("Cargo.toml", "[workspace]\n")]);
         let error = propose(directory.path(), &Wishes::default(), &environments()).unwrap_err();
         assert!(matches!(error, ProposeError::NoPackage { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_compose_file_tells_ports_settings_secrets_and_needs() {
+        let compose = "services:\n  shop:\n    build: .\n    ports: [\"127.0.0.1:8080:3000/tcp\"]\n    environment:\n      - LOG=info\n      - DB_PASSWORD=hunter2\n      - DATABASE_URL=postgres://a:b@db/x\n    depends_on: [db, api]\n  db:\n    image: postgres:17\n  api:\n    build: ../api\n";
+        let directory = repository(&[
+            ("compose.yaml", compose),
+            ("Dockerfile", "FROM x\n"),
+            ("Makefile", "test: x\n\ttrue\n"),
+        ]);
+        let proposal = propose(directory.path(), &Wishes::default(), &environments()).unwrap();
+        let file = &proposal.file;
+        assert_eq!(
+            (file.name.as_str(), file.plan.as_str()),
+            ("shop", "container")
+        );
+        assert_eq!(file.ports["http"], 3000);
+        assert_eq!(file.environment.keys().collect::<Vec<_>>(), ["LOG"]);
+        assert_eq!(
+            file.secrets.keys().collect::<Vec<_>>(),
+            ["DATABASE_URL", "DB_PASSWORD"]
+        );
+        assert_eq!(file.dependencies, ["api".parse().unwrap()]);
+        assert_eq!(file.overrides.actions["test"].command, ["make", "test"]);
+        let told: String = proposal
+            .values
+            .iter()
+            .map(|value| format!("{} {} {}\n", value.field, value.value, value.origin))
+            .collect();
+        assert!(told.contains("db (postgres:17)"), "{told}");
+        assert!(
+            !told.contains("hunter2") && !told.contains("a:b@"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn manifests_that_are_there_tell_what_they_say() {
+        let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: shop}\nspec:\n  template:\n    spec:\n      containers:\n      - name: shop\n        ports: [{containerPort: 9000}, {containerPort: 9001, name: admin}]\n        env: [{name: A, value: b}, {name: S, valueFrom: {secretKeyRef: {name: x, key: y}}}]\n        resources: {requests: {cpu: 100m}}\n        readinessProbe: {httpGet: {path: /ready, port: 9000}}\n---\nkind: Ingress\nspec: {rules: [{host: shop.example.org}]}\n";
+        let directory = repository(&[
+            ("k8s/all.yaml", deployment),
+            ("k8s/broken.yaml", "{{ no yaml\n"),
+        ]);
+        let file = propose(directory.path(), &Wishes::default(), &environments())
+            .unwrap()
+            .file;
+        assert_eq!((file.ports["http"], file.ports["admin"]), (9000, 9001));
+        assert_eq!(file.resources.cpu.as_deref(), Some("100m"));
+        assert_eq!(file.ingress.unwrap().host, "shop.example.org");
+        assert_eq!(file.variables["health-path"], "/ready");
+        assert!(file.secrets.contains_key("S") && file.environment.contains_key("A"));
+    }
+
+    #[test]
+    fn each_language_is_known_by_its_file() {
+        for (files, name, plan) in [
+            (
+                &[(
+                    "package.json",
+                    "{\"name\": \"@team/shop\", \"scripts\": {\"build\": \"vite\"}}",
+                )][..],
+                "shop",
+                "static-site",
+            ),
+            (
+                &[(
+                    "package.json",
+                    "{\"name\": \"shop\", \"scripts\": {\"start\": \"node\"}}",
+                )],
+                "shop",
+                "container",
+            ),
+            (
+                &[("go.mod", "module example.org/team/shop\n")],
+                "shop",
+                "container",
+            ),
+            (
+                &[("shuttle.yaml", "plan: false\nvars: {service: shop}\n")],
+                "shop",
+                "container",
+            ),
+            (&[("chart/Chart.yaml", "name: shop\n")], "shop", "container"),
+        ] {
+            let directory = repository(files);
+            let file = propose(directory.path(), &Wishes::default(), &environments())
+                .unwrap()
+                .file;
+            assert_eq!(
+                (file.name.as_str(), file.plan.as_str()),
+                (name, plan),
+                "{files:?}"
+            );
+            let text = foreshore_model::yaml::write(&file).unwrap();
+            let read: ServiceFile = foreshore_model::yaml::read_strict("f", &text).unwrap();
+            assert_eq!(read, file, "what is written can be read");
+        }
+    }
+
+    #[test]
+    fn a_broken_file_is_named() {
+        for files in [
+            &[("package.json", "{")][..],
+            &[("compose.yaml", "a: [")],
+            &[("shuttle.yaml", "x: 1\n")],
+            &[("Cargo.toml", "[")],
+        ] {
+            let directory = repository(files);
+            let error = propose(directory.path(), &Wishes::default(), &environments()).unwrap_err();
+            assert!(!matches!(error, ProposeError::Nothing { .. }), "{error}");
+        }
     }
 }

@@ -1,34 +1,92 @@
 //! Plans that the program carries.
 
-/// Name, `plan.yaml` and templates of one plan.
+use crate::content::{Content, ContentError, File};
+
+/// Name and files of one plan.
 pub(crate) struct Shipped {
     pub(crate) name: &'static str,
-    pub(crate) file: &'static str,
-    pub(crate) templates: &'static [(&'static str, &'static str)],
+    /// Path and text, `templates/deployment.yaml`.
+    files: &'static [(&'static str, &'static str)],
 }
 
-pub(crate) const SHIPPED: &[Shipped] = &[Shipped {
-    name: "rust-service",
-    file: include_str!("../../../plans/rust-service/plan.yaml"),
-    templates: &[
-        (
-            "deployment.yaml",
-            include_str!("../../../plans/rust-service/templates/deployment.yaml"),
-        ),
-        (
-            "ingress.yaml",
-            include_str!("../../../plans/rust-service/templates/ingress.yaml"),
-        ),
-        (
-            "service.yaml",
-            include_str!("../../../plans/rust-service/templates/service.yaml"),
-        ),
-        (
-            "settings.yaml",
-            include_str!("../../../plans/rust-service/templates/settings.yaml"),
-        ),
-    ],
-}];
+impl Shipped {
+    pub(crate) fn content(&self) -> Result<Content, ContentError> {
+        let mut content = Content::default();
+        for (path, text) in self.files {
+            let bytes = text.as_bytes().to_vec();
+            content.add(
+                path,
+                File {
+                    bytes,
+                    executable: false,
+                },
+            )?;
+        }
+        Ok(content)
+    }
+}
+
+macro_rules! shipped {
+    ($name:literal: $($file:literal),+ $(,)?) => {
+        Shipped {
+            name: $name,
+            files: &[$((
+                $file,
+                include_str!(concat!("../../../plans/", $name, "/", $file)),
+            )),+],
+        }
+    };
+}
+
+pub(crate) const SHIPPED: &[Shipped] = &[
+    shipped!("container":
+        "plan.yaml",
+        "templates/autoscaler.yaml",
+        "templates/budget.yaml",
+        "templates/deployment.yaml",
+        "templates/ingress.yaml",
+        "templates/secrets.yaml",
+        "templates/service.yaml",
+        "templates/settings.yaml",
+    ),
+    shipped!("cronjob":
+        "plan.yaml",
+        "templates/cronjob.yaml",
+        "templates/secrets.yaml",
+        "templates/settings.yaml",
+    ),
+    shipped!("external":
+        "plan.yaml",
+        "templates/ingress.yaml",
+        "templates/service.yaml",
+    ),
+    shipped!("rust-service":
+        "plan.yaml",
+        "templates/autoscaler.yaml",
+        "templates/budget.yaml",
+        "templates/deployment.yaml",
+        "templates/ingress.yaml",
+        "templates/secrets.yaml",
+        "templates/service.yaml",
+        "templates/settings.yaml",
+    ),
+    shipped!("static-site":
+        "plan.yaml",
+        "templates/autoscaler.yaml",
+        "templates/budget.yaml",
+        "templates/deployment.yaml",
+        "templates/ingress.yaml",
+        "templates/service.yaml",
+    ),
+    shipped!("worker":
+        "plan.yaml",
+        "templates/autoscaler.yaml",
+        "templates/budget.yaml",
+        "templates/deployment.yaml",
+        "templates/secrets.yaml",
+        "templates/settings.yaml",
+    ),
+];
 
 /// Returns the names of the shipped plans.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -52,18 +110,18 @@ mod tests {
             .collect();
         assert_eq!(on_disk, names().map(str::to_owned).collect());
         for plan in SHIPPED {
-            let templates = plans.join(plan.name).join("templates");
-            let on_disk: BTreeSet<String> = templates
-                .read_dir()
+            let on_disk = Content::of_directory(&plans.join(plan.name)).unwrap();
+            assert_eq!(on_disk, plan.content().unwrap(), "{}", plan.name);
+        }
+    }
+
+    #[test]
+    fn every_shipped_plan_can_be_read() {
+        for plan in SHIPPED {
+            let found = crate::find(plan.name, Path::new("/nonexistent"))
                 .unwrap()
-                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-                .collect();
-            let carried = plan
-                .templates
-                .iter()
-                .map(|(name, _)| (*name).to_owned())
-                .collect();
-            assert_eq!(on_disk, carried, "{}", plan.name);
+                .unwrap();
+            assert_eq!(found.file.name, plan.name);
         }
     }
 }

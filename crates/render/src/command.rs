@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use foreshore_model::{Plan, ServiceFile, nearest};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::error::RenderError;
 use crate::template::render;
@@ -17,6 +17,8 @@ pub struct Host {
     pub target: String,
     /// Directory for what is worth keeping between builds.
     pub cache: String,
+    /// Directory of the plan's own files; empty for a plan that the program carries.
+    pub plan: String,
 }
 
 /// A program to run.
@@ -29,13 +31,14 @@ pub struct Command {
     pub output: Option<String>,
 }
 
-/// Fills in the action `name` of a plan.
+/// Fills in the action `name` of a plan; none if it only needs others.
 pub fn command(
     plan: &Plan,
     name: &str,
     service: &ServiceFile,
     host: &Host,
-) -> Result<Command, RenderError> {
+    arguments: &BTreeMap<String, Value>,
+) -> Result<Option<Command>, RenderError> {
     let action = plan
         .file
         .actions
@@ -47,8 +50,9 @@ pub fn command(
         })?;
     let context = json!({
         "service": { "name": service.name, "owner": service.owner },
-        "variables": variables(&plan.file, &service.variables, &BTreeMap::new())?,
+        "variables": variables(&plan.file, service, None)?,
         "host": host,
+        "arguments": arguments,
     });
     let origin = format!("{}/actions/{name}", plan.file.name);
     let fill = |text: &String| render(&origin, text, &context);
@@ -58,12 +62,11 @@ pub fn command(
         .map(fill)
         .collect::<Result<Vec<_>, _>>()?
         .into_iter();
-    Ok(Command {
-        program: words.next().ok_or_else(|| RenderError::UnknownAction {
-            plan: plan.file.name.clone(),
-            action: name.to_owned(),
-            near: None,
-        })?,
+    let Some(program) = words.next() else {
+        return Ok(None);
+    };
+    Ok(Some(Command {
+        program,
         arguments: words.collect(),
         environment: action
             .environment
@@ -71,7 +74,7 @@ pub fn command(
             .map(|(key, value)| Ok((key.clone(), fill(value)?)))
             .collect::<Result<_, RenderError>>()?,
         output: action.output.as_ref().map(fill).transpose()?,
-    })
+    }))
 }
 
 #[cfg(test)]
@@ -86,6 +89,7 @@ mod tests {
             file: yaml::read("plan.yaml", file).unwrap(),
             templates: BTreeMap::new(),
             hash: Digest::of(b""),
+            commit: None,
         }
     }
 
@@ -94,14 +98,18 @@ mod tests {
         let host = Host {
             target: "t".into(),
             cache: "/c; rm -rf".into(),
+            plan: String::new(),
         };
+        let none = BTreeMap::new();
         let service = yaml::read("f", "name: web\nowner: o\nplan: p\nenvironments: {}\n").unwrap();
-        let found = command(&plan(), "build", &service, &host).unwrap();
+        let found = command(&plan(), "build", &service, &host, &none)
+            .unwrap()
+            .unwrap();
         assert_eq!(found.program, "cargo");
         assert_eq!(found.arguments, ["build", "web"]);
         assert_eq!(found.environment["DIR"], "/c; rm -rf/x");
         assert_eq!(found.output.as_deref(), Some("/c; rm -rf/t/web"));
-        let error = command(&plan(), "biuld", &service, &host)
+        let error = command(&plan(), "biuld", &service, &host, &none)
             .unwrap_err()
             .to_string();
         assert_eq!(

@@ -22,6 +22,23 @@ pub enum RenderError {
         template: String,
         field: &'static str,
     },
+    #[error(
+        "template `{template}` produces {kind} `{name}`, which Kubernetes would refuse: {what}"
+    )]
+    Invalid {
+        template: String,
+        kind: String,
+        name: String,
+        what: String,
+    },
+    #[error("template `{template}` sets `replicas` of {kind} `{name}`, which an autoscaler owns")]
+    Replicas {
+        template: String,
+        kind: String,
+        name: String,
+    },
+    #[error("template `{template}` produces more than {limit} bytes")]
+    TooLarge { template: String, limit: usize },
     #[error("templates produce {kind} `{name}` twice")]
     Twice { kind: String, name: String },
     #[error("the plan produces nothing for environment `{environment}`")]
@@ -31,12 +48,14 @@ pub enum RenderError {
         plan: String,
         variable: String,
         near: Option<String>,
+        path: Vec<String>,
     },
     #[error("variable `{variable}` must be {wanted}, not {found}")]
     WrongType {
         variable: String,
         wanted: String,
         found: String,
+        path: Vec<String>,
     },
     #[error("plan `{plan}` needs the variable `{variable}`: {description}")]
     MissingVariable {
@@ -44,18 +63,52 @@ pub enum RenderError {
         variable: String,
         description: String,
     },
-    #[error("the service has no port named `http`, which plan `{plan}` needs")]
-    NoHttpPort { plan: String },
+    #[error("`{pattern}`, the pattern of `{name}` in the plan, is no regular expression")]
+    Pattern {
+        name: String,
+        pattern: String,
+        #[source]
+        cause: regex::Error,
+    },
+    /// The value itself is not repeated.
+    #[error("`{name}` looks like a secret: {why}")]
+    Secret {
+        name: String,
+        why: &'static str,
+        path: Vec<String>,
+    },
+    #[error("the service has no port named `{port}`, which plan `{plan}` needs")]
+    MissingPort { plan: String, port: String },
     #[error("plan `{plan}` has no action `{action}`{}", suggestion(near.as_deref()))]
     UnknownAction {
         plan: String,
         action: String,
         near: Option<String>,
     },
+    #[error("resource `{name}` is `{value}`, which is no quantity such as `{example}`")]
+    Quantity {
+        name: &'static str,
+        value: String,
+        example: &'static str,
+        path: Vec<String>,
+    },
     #[error(transparent)]
     Write(#[from] WriteError),
 }
 
-fn suggestion(near: Option<&str>) -> String {
+impl RenderError {
+    /// Returns where in the service file the mistake is: keys from the top; none if it is elsewhere.
+    pub fn path(&self) -> Option<&[String]> {
+        match self {
+            Self::UnknownVariable { path, .. }
+            | Self::WrongType { path, .. }
+            | Self::Secret { path, .. }
+            | Self::Quantity { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+}
+
+pub(crate) fn suggestion(near: Option<&str>) -> String {
     near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
 }

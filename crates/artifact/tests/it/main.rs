@@ -71,12 +71,16 @@ fn record(message: &str) -> ArtifactRecord {
         plan: PlanStamp {
             name: "rust-service".into(),
             hash: plan,
+            commit: None,
+            reference: String::new(),
         },
         tool: "0.1.0".into(),
         images: BTreeMap::new(),
         manifests: BTreeMap::new(),
         stages: Vec::new(),
         ci: None,
+        checks: Vec::new(),
+        definition: String::new(),
     }
 }
 

@@ -10,7 +10,13 @@ const IMAGE: &str =
     "127.0.0.1:7070/web@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 fn shipped() -> Plan {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plans/rust-service");
+    plan("rust-service")
+}
+
+fn plan(name: &str) -> Plan {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../plans")
+        .join(name);
     let file = std::fs::read_to_string(directory.join("plan.yaml")).unwrap();
     let templates = directory
         .join("templates")
@@ -24,9 +30,10 @@ fn shipped() -> Plan {
             )
         });
     Plan {
-        file: yaml::read("plan.yaml", &file).unwrap(),
+        file: yaml::read_strict("plan.yaml", &file).unwrap(),
         templates: templates.collect(),
         hash: Digest::of(b""),
+        commit: None,
     }
 }
 
@@ -55,7 +62,11 @@ fn a_plain_service_becomes_a_deployment_and_a_service() {
     let files = render_for(&service("environments: {dev: {}}\n"), "dev").unwrap();
     assert_eq!(
         files.keys().collect::<Vec<_>>(),
-        ["deployment-web.yaml", "service-web.yaml"]
+        [
+            "deployment-web.yaml",
+            "poddisruptionbudget-web.yaml",
+            "service-web.yaml"
+        ]
     );
     let deployment = object(&files, "deployment-web.yaml");
     assert_eq!(
@@ -166,9 +177,143 @@ fn an_object_without_a_name_and_a_twin_are_refused() {
     );
     plan.templates.insert(
         "zz.yaml".into(),
-        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n".into(),
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n"
+            .into(),
     );
     assert_eq!(render(&plan), "templates produce Service `web` twice");
+}
+
+/// A service of every plan we ship, with what makes its templates do the most.
+const SERVICES: [(&str, &str); 6] = [
+    (
+        "rust-service",
+        "ports: {http: 8080, grpc: 9090}\ningress: {host: shop.example.org}\nenvironment: {LOG: info}\nsecrets:\n  DB_PASSWORD: {}\n  API_TOKEN: {external: {store: vault, key: shop/api, property: token}}\nvariables: {autoscale-max: 5}\n",
+    ),
+    (
+        "container",
+        "ports: {http: 80}\nstate: /data\ndependencies: [api, db]\nresources: {cpu: 500m, memory: 1Gi}\n",
+    ),
+    (
+        "static-site",
+        "ports: {http: 8080}\ningress: {host: www.example.org}\n",
+    ),
+    (
+        "worker",
+        "secrets: {QUEUE_PASSWORD: {}}\nenvironment: {QUEUE: amqp://queue}\n",
+    ),
+    (
+        "cronjob",
+        "variables: {schedule: \"*/15 * * * *\", arguments: [--once]}\n",
+    ),
+    (
+        "external",
+        "variables: {addresses: [10.1.2.3, 10.1.2.4], port: 8443}\ningress: {host: old.example.org}\n",
+    ),
+];
+
+#[test]
+fn every_shipped_plan_renders_as_recorded() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/manifests/golden");
+    let mut wrong = Vec::new();
+    for (name, extra) in SERVICES {
+        let text =
+            format!("name: shop\nowner: team\nplan: {name}\n{extra}environments: {{prod: {{}}}}\n");
+        let service: ServiceFile = yaml::read_strict("foreshore.yaml", &text).unwrap();
+        let rendered = environments(&plan(name), &service, IMAGE, "main-1-2").unwrap();
+        let files = &rendered[&"prod".parse().unwrap()];
+        let found: String = files
+            .iter()
+            .map(|(file, text)| format!("# {file}\n{text}---\n"))
+            .collect();
+        let path = folder.join(format!("{name}.yaml"));
+        let recorded = std::fs::read_to_string(&path).unwrap_or_default();
+        if recorded.is_empty() {
+            std::fs::write(&path, &found).unwrap();
+        }
+        if found != recorded {
+            wrong.push(format!("{}:\n{found}", path.display()));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "delete a file to record it anew\n{}",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn the_same_template_is_the_same_in_every_plan() {
+    let plans: Vec<Plan> = SERVICES.iter().map(|(name, _)| plan(name)).collect();
+    for template in [
+        "autoscaler.yaml",
+        "budget.yaml",
+        "deployment.yaml",
+        "ingress.yaml",
+        "secrets.yaml",
+        "settings.yaml",
+    ] {
+        let texts: Vec<&String> = plans
+            .iter()
+            .filter_map(|plan| plan.templates.get(template))
+            .collect();
+        assert!(
+            texts.len() > 1 && texts.iter().all(|text| *text == texts[0]),
+            "{template}"
+        );
+    }
+}
+
+#[test]
+fn what_kubernetes_would_refuse_is_not_released() {
+    let mut plan = shipped();
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: 1}\n";
+    plan.templates.insert("zz.yaml".into(), text.into());
+    let service = service("environments: {dev: {}}\n");
+    let error = environments(&plan, &service, IMAGE, "v")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with(
+            "template `zz.yaml` produces ConfigMap `a`, which Kubernetes would refuse"
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_autoscaler_and_a_fixed_number_exclude_each_other() {
+    let mut plan = shipped();
+    let fixed = plan.templates["deployment.yaml"]
+        .replace("spec:\n  progress", "spec:\n  replicas: 3\n  progress");
+    plan.templates.insert("deployment.yaml".into(), fixed);
+    let service = service("variables: {autoscale-max: 4}\nenvironments: {dev: {}}\n");
+    let error = environments(&plan, &service, IMAGE, "v")
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("which an autoscaler owns"), "{error}");
+}
+
+#[test]
+fn a_secret_in_a_setting_is_refused_with_its_place_and_not_repeated() {
+    let service = service("environments:\n  dev:\n    environment: {DB_PASSWORD: hunter2}\n");
+    let error = render_for(&service, "dev").unwrap_err();
+    assert_eq!(
+        error.path().unwrap(),
+        ["environments", "dev", "environment", "DB_PASSWORD"]
+    );
+    assert!(!error.to_string().contains("hunter2"));
+}
+
+#[test]
+fn a_template_that_writes_without_end_is_stopped() {
+    let mut plan = shipped();
+    let text = "{% for a in range(5000) %}{{ 'x' * 100000 }}{% endfor %}";
+    plan.templates.insert("zz.yaml".into(), text.into());
+    let service = service("environments: {dev: {}}\n");
+    let error = environments(&plan, &service, IMAGE, "v")
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("zz.yaml"), "{error}");
 }
 
 proptest! {
