@@ -98,6 +98,11 @@ impl Terminal {
         self.error_line(&format!("{} {line}", "warning:".yellow().bold()));
     }
 
+    /// Whether a picture that changes may be drawn where progress is told.
+    pub(crate) fn draws(&self) -> bool {
+        !self.quiet && io::stderr().is_terminal()
+    }
+
     /// Whether a person can be asked.
     pub(crate) fn is_interactive() -> bool {
         io::stdin().is_terminal() && io::stderr().is_terminal()
@@ -151,6 +156,24 @@ impl Terminal {
                 format!("cannot write the answer: {error}"),
             )),
             _ => outcome.code.into(),
+        }
+    }
+
+    /// Answers with exactly this text, for scripts that read it; or, where asked for, with a value.
+    pub(crate) fn exactly(&self, text: &str, value: &impl Serialize) -> Result<Outcome, Failure> {
+        if self.output != Output::Table {
+            return Outcome::answer(value, text);
+        }
+        let mut stream = io::stdout().lock();
+        match stream
+            .write_all(text.as_bytes())
+            .and_then(|()| stream.flush())
+        {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
+                ExitCode::Failed,
+                format!("cannot write the answer: {error}"),
+            )),
+            _ => Ok(Outcome::done()),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use foreshore_action::{ActionError, Ended};
+use foreshore_action::{ActionError, Input, Output};
 use foreshore_artifact::Pushed;
 use foreshore_image::{
     ClientError, ClientOptions, Credentials, Entry, Image, PackOptions, Reference, RegistryClient,
@@ -13,10 +13,10 @@ use foreshore_image::{
 use foreshore_model::api::{ArrivalAnswer, ArrivalRequest};
 use foreshore_model::artifact::{ImageStamp, PlanStamp, Source};
 use foreshore_model::{ArtifactId, ArtifactRecord, Digest, ExitCode, ServiceName};
-use foreshore_render::Input;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::perform::{Performed, perform};
 use super::sources::Sources;
 use crate::client::Client;
 use crate::failure::{Failure, chain};
@@ -44,27 +44,19 @@ pub(crate) struct Built {
 pub(crate) async fn build(
     sources: &Sources,
     environment: BTreeMap<String, String>,
+    terminal: &Terminal,
     cancelled: CancellationToken,
-) -> Result<(PathBuf, Ended), Failure> {
-    let command =
-        foreshore_render::command(&sources.plan, "build", &sources.service, &sources.host)
-            .map_err(|error| Failure::from_error(ExitCode::Usage, &error))?;
-    let options = foreshore_action::Options {
-        directory: sources.directory.clone(),
-        environment,
-        output_to_stderr: true,
-    };
-    let ended = foreshore_action::run(&command, &options, cancelled)
-        .await
-        .map_err(|error| action_failure(&error))?;
-    let output = command.output.ok_or_else(|| {
+) -> Result<(PathBuf, Performed), Failure> {
+    let surroundings = (environment, Output::ToStderr, Input::None);
+    let performed = perform(sources, "build", &[], surroundings, terminal, cancelled).await?;
+    let output = performed.output.as_ref().ok_or_else(|| {
         Failure::usage(format!(
             "action `build` of plan `{}` does not say what it builds",
             sources.plan.file.name
         ))
         .hint("add `output` to the action")
     })?;
-    Ok((PathBuf::from(output), ended))
+    Ok((sources.directory.join(output), performed))
 }
 
 pub(crate) fn action_failure(error: &ActionError) -> Failure {
@@ -183,23 +175,9 @@ fn record(
         source.commit.clone()
     };
     let id = ArtifactId::from_parts(&source.branch, &commit, sources.plan.hash.hex());
-    let manifests = sources
-        .service
-        .environments
-        .keys()
-        .map(|environment| {
-            let input = Input {
-                plan: &sources.plan,
-                service: &sources.service,
-                environment,
-                image: reference,
-                version: id.as_str(),
-            };
-            let manifests = foreshore_render::manifests(&input)
-                .map_err(|error| Failure::from_error(ExitCode::Usage, &error))?;
-            Ok((environment.clone(), manifests))
-        })
-        .collect::<Result<_, Failure>>()?;
+    let manifests =
+        foreshore_render::environments(&sources.plan, &sources.service, reference, id.as_str())
+            .map_err(|error| sources.explain(&error))?;
     Ok(ArtifactRecord {
         id,
         service: sources.service.name.clone(),
@@ -208,6 +186,8 @@ fn record(
         plan: PlanStamp {
             name: sources.plan.file.name.clone(),
             hash: sources.plan.hash.clone(),
+            commit: sources.plan.commit.clone(),
+            reference: sources.service.plan.clone(),
         },
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         images: BTreeMap::from([(
@@ -220,6 +200,8 @@ fn record(
         manifests,
         stages: Vec::new(),
         ci: None,
+        checks: Vec::new(),
+        definition: sources.text.clone(),
     })
 }
 

@@ -16,8 +16,10 @@ use crate::terminal::{Outcome, table};
 
 /// Propose foreshore.yaml for the service in this directory
 ///
-/// Reads Cargo.toml and Dockerfile, prints each value with where it came from,
-/// and writes one small file.
+/// Reads what the repository says of itself (Cargo.toml, package.json, go.mod,
+/// Dockerfile, compose.yaml, shuttle.yaml, a chart, Kubernetes manifests, a
+/// Makefile), prints each value with where it came from, and writes one small
+/// file.
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
     /// Directory of the service
@@ -36,6 +38,10 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
 
+    /// Plan, instead of the one that fits what is found
+    #[arg(long, value_name = "PLAN")]
+    plan: Option<String>,
+
     /// Show the file and stop
     #[arg(long)]
     dry_run: bool,
@@ -50,6 +56,7 @@ pub(crate) async fn run(args: &InitArgs, context: &Context) -> Result<Outcome, F
         name: args.name.clone(),
         owner: args.owner.clone(),
         host: args.host.clone(),
+        plan: args.plan.clone(),
     };
     let proposal = propose(&args.directory, &wishes, &environments(context).await)
         .map_err(|error| explain(&error))?;
@@ -90,7 +97,7 @@ async fn environments(context: &Context) -> Vec<EnvironmentName> {
 fn origins(proposal: &Proposal) -> String {
     let rows = proposal.values.iter().map(|value| {
         vec![
-            value.field.to_owned(),
+            value.field.clone(),
             value.value.clone(),
             value.origin.clone(),
         ]

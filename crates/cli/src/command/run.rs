@@ -1,18 +1,22 @@
 //! `foreshore run`: run an action of the service's plan.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use foreshore_model::ExitCode;
+use foreshore_action::{Input, Output};
 use foreshore_model::api::Info;
+use foreshore_model::{EnvironmentName, ExitCode, ServiceName};
 use tokio_util::sync::CancellationToken;
 
+use super::get::ProjectArgs;
 use super::roles::stopped_by_signal;
-use crate::build::{self, Built, Sources};
+use crate::build::{self, Built, Performed, Sources, perform};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::project::{Kind, Project, run_script};
 use crate::terminal::{Outcome, table};
 use crate::wait::{self, Awaited};
 
@@ -27,9 +31,24 @@ pub(crate) struct RunArgs {
     /// Action to run
     action: Option<String>,
 
-    /// Directory of the service
-    #[arg(short = 'C', long, default_value = ".", value_name = "DIR")]
-    directory: PathBuf,
+    /// Arguments of the action, `--name value`
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "ARGUMENT"
+    )]
+    words: Vec<String>,
+
+    /// List the actions and stop
+    #[arg(long)]
+    list: bool,
+
+    /// Write how each action went, as JUnit does
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+
+    #[command(flatten)]
+    project: ProjectArgs,
 
     /// Branch the source is on, where git cannot tell
     #[arg(long, value_name = "NAME")]
@@ -45,11 +64,15 @@ pub(crate) struct RunArgs {
 }
 
 pub(crate) async fn run(args: RunArgs, context: &Context) -> Result<Outcome, Failure> {
-    let sources = Sources::read(&args.directory)?;
-    match args.action.as_deref() {
+    let project = Project::read(args.project.directory.as_deref())?;
+    if matches!(project.kind, Kind::Shuttle(_)) {
+        return run_shuttle(&project, &args).await;
+    }
+    let sources = Sources::read(&project.directory).await?;
+    match args.action.as_deref().filter(|_| !args.list) {
         None => list(&sources),
         Some("build") => run_build(&sources, &args, context).await,
-        Some(action) => run_other(&sources, action).await,
+        Some(action) => run_other(&sources, action, &args, context).await,
     }
 }
 
@@ -61,6 +84,102 @@ fn list(sources: &Sources) -> Result<Outcome, Failure> {
     Outcome::answer(actions, table(&["ACTION", "DESCRIPTION"], rows))
 }
 
+/// Runs a script of a project that shuttle describes.
+async fn run_shuttle(project: &Project, args: &RunArgs) -> Result<Outcome, Failure> {
+    let plan = project
+        .shuttle_plan(args.project.plan.as_deref(), false)
+        .await?;
+    let Some(script) = args.action.as_deref().filter(|_| !args.list) else {
+        let scripts = project.scripts(&plan);
+        let rows = scripts
+            .iter()
+            .map(|(name, script)| vec![name.clone(), script.description.clone()]);
+        return Outcome::answer(&scripts, table(&["SCRIPT", "DESCRIPTION"], rows));
+    };
+    let code = interruptible(|cancelled| {
+        run_script(
+            project,
+            &plan,
+            script,
+            &args.words,
+            environment(),
+            input(),
+            cancelled,
+        )
+    })
+    .await?;
+    Ok(Outcome::with_status(code))
+}
+
+/// What an action may read: the terminal, if there is one, or what is piped in.
+fn input() -> Input {
+    if std::io::stdin().is_terminal() {
+        Input::Terminal
+    } else {
+        Input::Inherit
+    }
+}
+
+/// Explain what one replica of a service may use
+#[derive(Debug, Args)]
+pub(crate) struct ResourcesArgs {
+    /// Directory of the service
+    #[arg(short = 'C', long, default_value = ".", value_name = "DIR")]
+    directory: PathBuf,
+
+    /// Environment; all of them, if none is named
+    #[arg(short, long, env = "FORESHORE_ENVIRONMENT", value_name = "NAME")]
+    env: Option<EnvironmentName>,
+}
+
+pub(crate) async fn explain_resources(args: &ResourcesArgs) -> Result<Outcome, Failure> {
+    let sources = Sources::read(&args.directory).await?;
+    // What could not be rendered is told here too, with its place.
+    foreshore_render::environments(&sources.plan, &sources.service, "the-image", "the-version")
+        .map_err(|error| sources.explain(&error))?;
+    let known = &sources.service.environments;
+    if let Some(environment) = args
+        .env
+        .as_ref()
+        .filter(|environment| !known.contains_key(environment))
+    {
+        let near = foreshore_model::nearest(
+            environment.as_str(),
+            known.keys().map(EnvironmentName::as_str),
+        );
+        let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        return Err(Failure::new(
+            ExitCode::NotFound,
+            format!(
+                "{} has no environment `{environment}`{near}",
+                sources.service.name
+            ),
+        ));
+    }
+    let mut chosen = BTreeMap::new();
+    let mut rows = Vec::new();
+    for environment in known
+        .keys()
+        .filter(|name| args.env.as_ref().is_none_or(|env| env == *name))
+    {
+        let choices =
+            foreshore_render::resources(&sources.service, &sources.plan.file, environment)
+                .map_err(|error| sources.explain(&error))?;
+        rows.extend(choices.iter().map(|choice| {
+            vec![
+                environment.to_string(),
+                choice.name.to_owned(),
+                choice.value.clone(),
+                choice.origin.clone(),
+                choice.meaning.to_owned(),
+            ]
+        }));
+        chosen.insert(environment.clone(), choices);
+    }
+    let text = table(&["ENVIRONMENT", "WHAT", "VALUE", "FROM", "MEANING"], rows);
+    Outcome::answer(&chosen, text)
+}
+
 async fn run_build(
     sources: &Sources,
     args: &RunArgs,
@@ -70,15 +189,19 @@ async fn run_build(
     let client = context.client()?;
     // Asked first: a build is long, and pointless without a registry.
     let info: Info = client.get("/info").await?;
-    let (program, ended) =
-        interruptible(|cancelled| build::build(sources, environment(), cancelled)).await?;
-    if ended.code != 0 {
-        return Ok(Outcome::with_status(ended.code));
+    let (program, performed) = interruptible(|cancelled| {
+        build::build(sources, environment(), &context.terminal, cancelled)
+    })
+    .await?;
+    report(args, &sources.service.name, &performed)?;
+    if performed.code() != 0 {
+        return Ok(Outcome::with_status(performed.code()));
     }
+    let elapsed = performed.steps.iter().map(|step| step.elapsed).sum();
     context.terminal.say(&format!(
         "built {} in {}",
         sources.service.name,
-        build::seconds(ended.elapsed)
+        build::seconds(elapsed)
     ));
     let built = build::pack_and_push(
         sources,
@@ -106,31 +229,40 @@ async fn run_build(
     Outcome::answer(&built, built.id.to_string())
 }
 
-async fn run_other(sources: &Sources, action: &str) -> Result<Outcome, Failure> {
-    let command = foreshore_render::command(&sources.plan, action, &sources.service, &sources.host)
-        .map_err(|error| {
-            let names: Vec<&str> = sources
-                .plan
-                .file
-                .actions
-                .keys()
-                .map(String::as_str)
-                .collect();
-            Failure::from_error(ExitCode::Usage, &error)
-                .hint(format!("actions of this plan: {}", names.join(", ")))
-        })?;
-    let options = foreshore_action::Options {
-        directory: sources.directory.clone(),
-        environment: environment(),
-        output_to_stderr: false,
-    };
-    let ended = interruptible(|cancelled| async move {
-        foreshore_action::run(&command, &options, cancelled)
-            .await
-            .map_err(|error| build::action_failure(&error))
+async fn run_other(
+    sources: &Sources,
+    action: &str,
+    args: &RunArgs,
+    context: &Context,
+) -> Result<Outcome, Failure> {
+    let surroundings = (environment(), Output::Inherit, input());
+    let performed = interruptible(|cancelled| {
+        perform(
+            sources,
+            action,
+            &args.words,
+            surroundings,
+            &context.terminal,
+            cancelled,
+        )
     })
     .await?;
-    Ok(Outcome::with_status(ended.code))
+    report(args, &sources.service.name, &performed)?;
+    Ok(Outcome::with_status(performed.code()))
+}
+
+/// Writes what CI systems read.
+fn report(args: &RunArgs, service: &ServiceName, performed: &Performed) -> Result<(), Failure> {
+    let Some(path) = &args.junit else {
+        return Ok(());
+    };
+    let text = foreshore_action::junit(service.as_str(), &performed.steps);
+    std::fs::write(path, text).map_err(|error| {
+        Failure::new(
+            ExitCode::Failed,
+            format!("cannot write `{}`: {error}", path.display()),
+        )
+    })
 }
 
 /// Runs something that is to end cleanly when the person presses Ctrl-C.

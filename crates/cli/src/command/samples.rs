@@ -47,17 +47,18 @@ async fn release_one(
     server: &str,
     terminal: &Terminal,
 ) -> Result<(), Failure> {
-    let sources = Sources::read(directory)?;
+    let sources = Sources::read(directory).await?;
     let owner = credentials::read(data, OWNER)
         .ok_or_else(|| Failure::new(ExitCode::Failed, "the owner's credential is not there"))?;
     let owner = Client::new(server, &owner.token)?;
     let source = sources.source(Some(BRANCH))?;
     terminal.say(&format!("building sample {}", sources.service.name));
-    let (program, ended) = build::build(&sources, environment(), CancellationToken::new()).await?;
-    if ended.code != 0 {
+    let (program, performed) =
+        build::build(&sources, environment(), terminal, CancellationToken::new()).await?;
+    if performed.code() != 0 {
         return Err(Failure::new(
             ExitCode::Failed,
-            format!("its build ended with code {}", ended.code),
+            format!("its build ended with code {}", performed.code()),
         ));
     }
     // As in CI: the token can push this service and nothing else.

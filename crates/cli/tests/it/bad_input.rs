@@ -95,7 +95,7 @@ async fn a_service_file_is_read_strictly() -> Result<()> {
         &stage.foreshore(&["run", "build"]).await?,
         2,
         &[
-            "there is no foreshore.yaml in",
+            "there is no foreshore.yaml and no shuttle.yaml in",
             "hint: write one with `foreshore init`",
         ],
     );
@@ -114,12 +114,15 @@ async fn a_service_file_is_read_strictly() -> Result<()> {
             "name: web\nowner: a\nplan: rust-servce\nenvironments: {}\n",
             &[
                 "did you mean `rust-service`?",
-                "is a directory or one of: rust-service",
+                "is a directory or one of: container, cronjob, external, rust-service",
             ],
         ),
         (
             "name: web\nowner: a\nplan: https://example.org/plan.git\nenvironments: {}\n",
-            &["only shipped plans and directories"],
+            &[
+                "plan `https://example.org/plan.git` is not pinned",
+                "foreshore plan update",
+            ],
         ),
     ] {
         std::fs::write(&file, text)?;
@@ -134,7 +137,7 @@ async fn a_service_file_is_read_strictly() -> Result<()> {
         2,
         &[
             "has no action `biuld`; did you mean `build`?",
-            "actions of this plan: build, test",
+            "actions of this plan: build, check, lint, test",
         ],
     );
     check(

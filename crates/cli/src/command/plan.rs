@@ -1,0 +1,516 @@
+//! `foreshore plan`: which plan, how to take a newer one, and who lags behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::{Args, Subcommand};
+use foreshore_go_template::Value as TemplateValue;
+use foreshore_model::lock;
+use foreshore_model::service::FILE_NAME;
+use foreshore_model::{ExitCode, Lock, ServiceFile, ServiceName, yaml};
+use foreshore_plan::{Fetched, ResolveError};
+use serde::Serialize;
+use serde_json::json;
+
+use super::get::ProjectArgs;
+use crate::build::{Sources, changes, lock_failure, resolve_failure, resolver};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::project::{Kind, Project, render_flag};
+use crate::terminal::{Outcome, Terminal, table};
+
+/// Print the plan of this project, or take a newer one
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    #[command(subcommand)]
+    command: Option<PlanCommand>,
+
+    /// Go template to print it with: .Plan .PlanRaw .LocalPlanPath .ProjectPath .TempDirectoryPath
+    #[arg(long, value_name = "TEXT")]
+    template: Option<String>,
+
+    #[command(flatten)]
+    project: ProjectArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum PlanCommand {
+    /// Pin the newest commit of the plan in foreshore.lock, and show what that changes
+    Update(UpdateArgs),
+    /// Carry the newest plan to every service below the given directories
+    Rollout(RolloutArgs),
+    /// Show which plan each service below the given directories is pinned to
+    Status {
+        /// Directories to look in
+        #[arg(default_value = ".", value_name = "DIR")]
+        directories: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct UpdateArgs {
+    /// Directory of the service
+    #[arg(short = 'C', long, default_value = ".", value_name = "DIR")]
+    directory: PathBuf,
+
+    /// Show what would change and stop
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Take the new commit of a tag that moved
+    #[arg(long)]
+    accept_moved_tag: bool,
+}
+
+#[derive(Debug, Args)]
+struct RolloutArgs {
+    /// Directories to look in
+    #[arg(default_value = ".", value_name = "DIR")]
+    directories: Vec<PathBuf>,
+
+    /// Show what would change and stop
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+
+    /// Action to run in each service before its lock is committed
+    #[arg(long, value_name = "ACTION")]
+    check: Option<String>,
+}
+
+pub(crate) async fn run(args: PlanArgs, context: &Context) -> Result<Outcome, Failure> {
+    match args.command {
+        None => print(args.template.as_deref(), &args.project, context).await,
+        Some(PlanCommand::Update(args)) => update(&args, context).await,
+        Some(PlanCommand::Rollout(args)) => rollout(&args, context).await,
+        Some(PlanCommand::Status { directories }) => status(&directories).await,
+    }
+}
+
+async fn print(
+    template: Option<&str>,
+    args: &ProjectArgs,
+    context: &Context,
+) -> Result<Outcome, Failure> {
+    let project = Project::read(args.directory.as_deref())?;
+    let named = match &args.plan {
+        Some(overload) => foreshore_plan::overloaded(project.plan(), overload)
+            .map_err(|error| resolve_failure(&error))?,
+        None => project.plan().to_owned(),
+    };
+    let Some(template) = template else {
+        return context.terminal.exactly(&named, &json!(named));
+    };
+    let local = match project.kind {
+        Kind::Shuttle(_) => {
+            project
+                .shuttle_plan(args.plan.as_deref(), false)
+                .await?
+                .directory
+        }
+        Kind::Foreshore(_) => Sources::read(&project.directory)
+            .await
+            .map(|sources| Some(sources.host.plan.into()))?,
+    };
+    let path = |path: &Path| TemplateValue::text(path.display().to_string());
+    let data = TemplateValue::fields([
+        (
+            "LocalPlanPath",
+            local
+                .as_deref()
+                .map_or_else(|| TemplateValue::text(""), path),
+        ),
+        ("Plan", TemplateValue::text(named.as_str())),
+        (
+            "PlanRaw",
+            if named.is_empty() {
+                TemplateValue::Bool(false)
+            } else {
+                TemplateValue::text(named.as_str())
+            },
+        ),
+        ("ProjectPath", path(&project.directory)),
+        ("TempDirectoryPath", path(&project.temporary())),
+    ]);
+    let text = render_flag(template, &data)?;
+    context.terminal.exactly(&text, &json!(text))
+}
+
+/// One service and what a newer plan would mean for it.
+struct Candidate {
+    directory: PathBuf,
+    service: ServiceFile,
+    before: Option<Lock>,
+    newest: Fetched,
+    /// How its manifests would differ.
+    changes: String,
+}
+
+impl Candidate {
+    fn is_current(&self) -> bool {
+        self.before.as_ref() == Some(&self.newest.lock)
+    }
+
+    fn words(&self) -> String {
+        let short = |lock: &Lock| {
+            lock.commit.as_ref().map_or_else(
+                || lock.hash.short().to_owned(),
+                |commit| commit[..10].to_owned(),
+            )
+        };
+        let before = self
+            .before
+            .as_ref()
+            .map_or_else(|| "nothing".to_owned(), short);
+        let now = short(&self.newest.lock);
+        let name = &self.service.name;
+        match (self.is_current(), self.changes.is_empty()) {
+            _ if self.before.is_none() => {
+                format!(
+                    "{name}: plan {} is pinned for the first time, to {now}",
+                    self.service.plan
+                )
+            }
+            (true, _) => format!(
+                "{name}: plan {} is pinned to the newest, {now}",
+                self.service.plan
+            ),
+            (false, true) => format!(
+                "{name}: plan {} from {before} to {now}; manifests stay the same",
+                self.service.plan
+            ),
+            (false, false) => format!(
+                "{name}: plan {} from {before} to {now}\n{}",
+                self.service.plan, self.changes
+            ),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Updated {
+    service: ServiceName,
+    plan: String,
+    before: Option<Lock>,
+    now: Lock,
+    changes: String,
+    written: bool,
+}
+
+async fn candidate(directory: &Path, accept_moved_tag: bool) -> Result<Candidate, Failure> {
+    let path = directory.join(FILE_NAME);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Failure::usage(format!("cannot read `{}`: {error}", path.display())))?;
+    let service: ServiceFile = yaml::read_strict(&path.display().to_string(), &text)
+        .map_err(|error| Failure::from_error(ExitCode::Usage, &error))?;
+    // A lock for another plan is about to be replaced, so it says nothing.
+    let before = foreshore_plan::read_lock(directory, &service.plan)
+        .ok()
+        .flatten();
+    let resolver = resolver()?;
+    let known = before.as_ref().filter(|_| !accept_moved_tag);
+    let newest = resolver
+        .newest(&service.plan, known)
+        .await
+        .map_err(|error| match &error {
+            ResolveError::NotPinned { plan } => Failure::usage(format!(
+                "plan `{plan}` is part of the program or a directory, so there is nothing to pin"
+            )),
+            _ => resolve_failure(&error),
+        })?;
+    let now = Sources::manifests(&service, directory, &newest.content)?;
+    let earlier = match &before {
+        None => BTreeMap::new(),
+        Some(lock) => {
+            let fetched = resolver
+                .pinned(lock)
+                .await
+                .map_err(|error| resolve_failure(&error))?;
+            Sources::manifests(&service, directory, &fetched.content)?
+        }
+    };
+    let changes = if before.is_some() {
+        changes::between(&earlier, &now)
+    } else {
+        String::new()
+    };
+    Ok(Candidate {
+        directory: directory.to_owned(),
+        service,
+        before,
+        newest,
+        changes,
+    })
+}
+
+async fn update(args: &UpdateArgs, context: &Context) -> Result<Outcome, Failure> {
+    let candidate = candidate(&args.directory, args.accept_moved_tag).await?;
+    let write = !args.dry_run && !candidate.is_current();
+    if write {
+        foreshore_plan::write_lock(&candidate.directory, &candidate.newest.lock)
+            .map_err(|error| lock_failure(&error))?;
+        context.terminal.say(&format!(
+            "wrote {}; commit it with the source",
+            candidate.directory.join(lock::FILE_NAME).display()
+        ));
+    }
+    let words = candidate.words();
+    let updated = Updated {
+        service: candidate.service.name,
+        plan: candidate.service.plan,
+        before: candidate.before,
+        now: candidate.newest.lock,
+        changes: candidate.changes,
+        written: write,
+    };
+    Outcome::answer(&updated, words)
+}
+
+/// How deep below a directory services are looked for.
+const DEPTH_MAX: usize = 4;
+
+/// Finds the directories of services, in order of their names.
+fn services(directories: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut found = Vec::new();
+    let mut open: Vec<(PathBuf, usize)> = directories
+        .iter()
+        .map(|directory| (directory.clone(), 0))
+        .collect();
+    while let Some((directory, depth)) = open.pop() {
+        if directory.join(FILE_NAME).is_file() {
+            found.push(directory);
+            continue;
+        }
+        let entries = std::fs::read_dir(&directory).map_err(|error| {
+            Failure::usage(format!("cannot read `{}`: {error}", directory.display()))
+        })?;
+        for entry in entries.flatten() {
+            let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+            if depth < DEPTH_MAX && !hidden && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                open.push((entry.path(), depth + 1));
+            }
+        }
+    }
+    found.sort();
+    if found.is_empty() {
+        return Err(Failure::new(
+            ExitCode::NotFound,
+            format!("there is no {FILE_NAME} below the given directories"),
+        ));
+    }
+    Ok(found)
+}
+
+async fn rollout(args: &RolloutArgs, context: &Context) -> Result<Outcome, Failure> {
+    let mut behind = Vec::new();
+    for directory in services(&args.directories)? {
+        let candidate = match candidate(&directory, false).await {
+            Ok(candidate) => candidate,
+            Err(failure) if failure.message.contains("nothing to pin") => continue,
+            Err(failure) => return Err(at(&directory, failure)),
+        };
+        context.terminal.say(&candidate.words());
+        if !candidate.is_current() {
+            behind.push(candidate);
+        }
+    }
+    let names: Vec<String> = behind
+        .iter()
+        .map(|candidate| candidate.service.name.to_string())
+        .collect();
+    if args.dry_run || behind.is_empty() {
+        return Outcome::answer(&json!({ "updated": [], "behind": names }), String::new());
+    }
+    if !args.yes {
+        let question = format!("Update {}?", names.join(", "));
+        if !Terminal::is_interactive() {
+            return Err(Failure::usage("nobody is there to agree")
+                .hint("give --yes, or --dry-run to only look"));
+        }
+        if !context.terminal.confirm(&question) {
+            return Ok(Outcome::done().with_code(ExitCode::Interrupted));
+        }
+    }
+    let mut updated = Vec::new();
+    for candidate in &behind {
+        carry_out(candidate, args.check.as_deref()).map_err(|failure| {
+            let done = if updated.is_empty() {
+                "none is updated".to_owned()
+            } else {
+                format!("updated before: {}", updated.join(", "))
+            };
+            at(&candidate.directory, failure).hint(done)
+        })?;
+        context.terminal.say(&format!(
+            "{}: updated and committed",
+            candidate.service.name
+        ));
+        updated.push(candidate.service.name.to_string());
+    }
+    let text = updated.join("\n");
+    Outcome::answer(&json!({ "updated": updated, "behind": names }), text)
+}
+
+fn at(directory: &Path, mut failure: Failure) -> Failure {
+    failure.message = format!("{}: {}", directory.display(), failure.message);
+    failure
+}
+
+/// Writes the lock, checks the service with it, and commits it; a check that fails leaves the old lock.
+fn carry_out(candidate: &Candidate, check: Option<&str>) -> Result<(), Failure> {
+    let directory = &candidate.directory;
+    foreshore_plan::write_lock(directory, &candidate.newest.lock)
+        .map_err(|error| lock_failure(&error))?;
+    let done = checked(directory, check).and_then(|()| commit(candidate));
+    if done.is_err() {
+        let path = directory.join(lock::FILE_NAME);
+        // What cannot be put back is told by git.
+        let _put_back = match &candidate.before {
+            Some(before) => {
+                foreshore_plan::write_lock(directory, before).map_err(|error| lock_failure(&error))
+            }
+            None => std::fs::remove_file(path).map_err(|error| Failure::usage(error.to_string())),
+        };
+    }
+    done
+}
+
+fn checked(directory: &Path, check: Option<&str>) -> Result<(), Failure> {
+    let Some(action) = check else { return Ok(()) };
+    let program = std::env::current_exe().map_err(|error| {
+        Failure::new(
+            ExitCode::Failed,
+            format!("cannot find this program: {error}"),
+        )
+    })?;
+    let status = Command::new(program)
+        .args(["run", "-C"])
+        .arg(directory)
+        .arg(action)
+        .status()
+        .map_err(|error| {
+            Failure::new(ExitCode::Failed, format!("cannot run `{action}`: {error}"))
+        })?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        ExitCode::Failed,
+        format!("action `{action}` failed with the new plan ({status})"),
+    ))
+}
+
+fn commit(candidate: &Candidate) -> Result<(), Failure> {
+    let lock = &candidate.newest.lock;
+    let what = lock.commit.as_ref().map_or_else(
+        || lock.hash.short().to_owned(),
+        |commit| commit[..10].to_owned(),
+    );
+    let message = format!("take plan {what}\n\nPlan: {}", candidate.service.plan);
+    for arguments in [
+        &["add", "--", lock::FILE_NAME][..],
+        &[
+            "commit",
+            "--quiet",
+            "--only",
+            "--message",
+            &message,
+            "--",
+            lock::FILE_NAME,
+        ],
+    ] {
+        let output = Command::new("git")
+            .arg("-C")
+            .arg(&candidate.directory)
+            .args(arguments)
+            .output()
+            .map_err(|error| Failure::usage(format!("cannot start git: {error}")))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(Failure::new(
+                ExitCode::Failed,
+                format!("git cannot commit the lock: {said}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Standing {
+    service: String,
+    plan: String,
+    pinned: Option<String>,
+    newest: Option<String>,
+    state: &'static str,
+}
+
+async fn status(directories: &[PathBuf]) -> Result<Outcome, Failure> {
+    let resolver = resolver()?;
+    let mut found = Vec::new();
+    for directory in services(directories)? {
+        let path = directory.join(FILE_NAME);
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let service: ServiceFile = yaml::read_strict(&path.display().to_string(), &text)
+            .map_err(|error| Failure::from_error(ExitCode::Usage, &error))?;
+        let lock = foreshore_plan::read_lock(&directory, &service.plan)
+            .ok()
+            .flatten();
+        found.push((service, lock));
+    }
+    // Each plan is asked once, however many services use it.
+    let plans: BTreeSet<&str> = found
+        .iter()
+        .map(|(service, _)| service.plan.as_str())
+        .collect();
+    let mut newest: BTreeMap<String, Result<Lock, bool>> = BTreeMap::new();
+    for plan in plans {
+        let asked = resolver.newest(plan, None).await;
+        let asked = asked
+            .map(|fetched| fetched.lock)
+            .map_err(|error| matches!(error, ResolveError::NotPinned { .. }));
+        newest.insert(plan.to_owned(), asked);
+    }
+    let mut rows = Vec::new();
+    for (service, lock) in found {
+        let name = |lock: &Lock| lock.commit.clone().unwrap_or_else(|| lock.hash.to_string());
+        let state = match (&newest[&service.plan], &lock) {
+            (Err(true), _) => "not pinned: part of the program or a directory",
+            (Err(false), _) => "unknown: the plan cannot be asked",
+            (Ok(_), None) => "not pinned",
+            (Ok(newest), Some(lock)) if newest.hash == lock.hash => "newest",
+            (Ok(_), Some(_)) => "behind",
+        };
+        rows.push(Standing {
+            service: service.name.to_string(),
+            plan: service.plan.clone(),
+            pinned: lock.as_ref().map(name),
+            newest: newest[&service.plan].as_ref().ok().map(name),
+            state,
+        });
+    }
+    // Those behind first: they are what people look for.
+    rows.sort_by_key(|row| (row.state != "behind", row.service.clone()));
+    let short = |text: &Option<String>| {
+        text.as_deref()
+            .map_or("-", |text| &text[..text.len().min(10)])
+            .to_owned()
+    };
+    let text = table(
+        &["SERVICE", "PLAN", "PINNED", "NEWEST", "STATE"],
+        rows.iter().map(|row| {
+            vec![
+                row.service.clone(),
+                row.plan.clone(),
+                short(&row.pinned),
+                short(&row.newest),
+                row.state.to_owned(),
+            ]
+        }),
+    );
+    Outcome::answer(&rows, text)
+}
