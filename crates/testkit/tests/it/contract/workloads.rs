@@ -265,13 +265,9 @@ pub(crate) async fn a_daemon_set_puts_one_pod_on_every_node_that_takes_it(world:
         let required = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
         let target = pod.pointer(required).unwrap();
         assert_eq!(target[0]["matchFields"][0]["key"], "metadata.name");
-        let all: Vec<_> = pod["spec"]["tolerations"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .collect();
+        let given = pod["spec"]["tolerations"].as_array().unwrap();
         let tolerates = |key: &str, effect: &str| {
-            tolerated
+            given
                 .iter()
                 .any(|one| one["key"] == key && one["effect"] == effect)
         };
