@@ -182,11 +182,15 @@ pub fn manifests(installation: &Installation) -> Result<String, yaml::WriteError
          # What breaks without a right:\n"
     );
     for grant in GRANTS {
-        text.push_str(&format!(
-            "# - {}: {}\n",
-            grant.resources.join(", "),
-            grant.without
-        ));
+        let resources = grant.resources.join(", ");
+        text.extend([
+            "# - ",
+            &resources,
+            ": ",
+            grant.without,
+            "
+",
+        ]);
     }
     for object in objects(installation) {
         text.push_str("---\n");

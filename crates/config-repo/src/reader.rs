@@ -115,12 +115,12 @@ impl Reader {
         let entries = snapshot.repository().trees(&ids)?;
         for ((place, _), entries) in folders.into_iter().zip(entries) {
             self.forget(&place);
-            self.read_one_release(snapshot.repository(), place, entries);
+            self.read_one_release(snapshot.repository(), place, &entries);
         }
         Ok(())
     }
 
-    fn read_one_release(&mut self, repository: &Repository, place: Place, entries: Vec<TreeEntry>) {
+    fn read_one_release(&mut self, repository: &Repository, place: Place, entries: &[TreeEntry]) {
         let find = |name: &str| entries.iter().find(|entry| entry.name == name).cloned();
         if let Some(entry) = find("manifests") {
             self.world.trees.insert(place.clone(), entry.id.to_string());

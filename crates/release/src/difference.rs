@@ -107,12 +107,11 @@ fn edits(old: &[&str], new: &[&str]) -> Vec<Edit> {
         .count();
     let (old, new) = (&old[..old.len() - tail], &new[..new.len() - tail]);
     let mut edits = vec![Edit::Keep; head];
-    match shortest(old, new) {
-        Some(middle) => edits.extend(middle),
-        None => {
-            edits.extend(vec![Edit::Remove; old.len()]);
-            edits.extend(vec![Edit::Add; new.len()]);
-        }
+    if let Some(middle) = shortest(old, new) {
+        edits.extend(middle);
+    } else {
+        edits.extend(vec![Edit::Remove; old.len()]);
+        edits.extend(vec![Edit::Add; new.len()]);
     }
     edits.extend(vec![Edit::Keep; tail]);
     edits
@@ -155,13 +154,19 @@ fn shortest(old: &[&str], new: &[&str]) -> Option<Vec<Edit>> {
     None
 }
 
-fn walk_back(rounds: &[Vec<usize>], offset: usize, n: usize, m: usize) -> Vec<Edit> {
-    let (mut x, mut y) = (n, m);
+fn walk_back(
+    rounds: &[Vec<usize>],
+    offset: usize,
+    old_length: usize,
+    new_length: usize,
+) -> Vec<Edit> {
+    let (mut x, mut y) = (old_length, new_length);
     let mut path = Vec::new();
     for (edits, reach) in rounds.iter().enumerate().rev() {
         let at = offset + x - y;
-        let k = at + edits - offset;
-        let down = k == 0 || (k != 2 * edits && reach[at - 1] < reach[at + 1]);
+        let first = at + edits == offset;
+        let last = at == offset + edits;
+        let down = first || (!last && reach[at - 1] < reach[at + 1]);
         let before = if down { at + 1 } else { at - 1 };
         let from_x = reach[before];
         let from_y = (from_x + offset).saturating_sub(before);

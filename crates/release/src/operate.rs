@@ -328,14 +328,11 @@ fn add_floor(
         .hint("take some away with --no-floor"));
     }
     // The agent must know what to go back to when the floor is over.
-    match workload.bounds {
-        Some(bounds) => {
-            after.bounds.entry(workload.name.clone()).or_insert(bounds);
-        }
-        None => {
-            let base = after.replicas.entry(workload.name.clone());
-            base.or_insert(workload.replicas);
-        }
+    let name = workload.name.clone();
+    if let Some(bounds) = workload.bounds {
+        after.bounds.entry(name).or_insert(bounds);
+    } else {
+        after.replicas.entry(name).or_insert(workload.replicas);
     }
     let words = format!(
         "keep {} at {} at least from {} until {}",

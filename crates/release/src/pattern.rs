@@ -34,13 +34,13 @@ pub fn overlap(one: &str, two: &str) -> bool {
             );
             next[j] = match (a, b) {
                 (None, None) => true,
-                (Some('*'), _) if reach[j] => true,
-                (_, Some('*')) if next[j - 1] => true,
-                // A star that covers one more character of the other side.
-                (Some('*'), Some(_)) if next[j - 1] => true,
-                (Some(_), Some('*')) if reach[j] => true,
-                (Some(a), Some(b)) => a == b && reach[j - 1],
-                _ => false,
+                (Some(a), Some(b)) if a != '*' && b != '*' => a == b && reach[j - 1],
+                _ => {
+                    // A star covers nothing, or one more character of the other side.
+                    let by_one = a == Some('*') && (reach[j] || j > 0 && next[j - 1]);
+                    let by_two = b == Some('*') && (next[j - 1] || i > 0 && reach[j]);
+                    by_one || by_two
+                }
             };
         }
         reach = next;

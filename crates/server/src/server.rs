@@ -14,6 +14,7 @@ use foreshore_identity::Store;
 use foreshore_image::{ClientOptions, Credentials, RegistryClient};
 use foreshore_model::{EnvironmentName, SiteName, clock};
 use foreshore_registry::Registry;
+use futures::FutureExt as _;
 use kube::Client;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -124,14 +125,9 @@ impl Server {
             }
         });
         if let Some(webhook) = webhook {
-            let cursor = home.join("webhook.cursor");
-            let notifier = Notifier::new(state.clone(), webhook, cursor);
+            let notifier = Notifier::new(state.clone(), webhook, home.join("webhook.cursor"));
             let notifier = notifier.map_err(ServerError::Webhook)?;
-            let shutdown = shutdown.clone();
-            tasks.spawn(async move {
-                notifier.run(shutdown).await;
-                Ok(())
-            });
+            tasks.spawn(notifier.run(shutdown.clone()).map(Ok));
         }
         tasks.spawn(announce_news(state, shutdown));
         Ok(Self {

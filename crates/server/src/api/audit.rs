@@ -44,7 +44,11 @@ pub(crate) async fn get(
         })
     })
     .await?;
-    let entries = commits.into_iter().filter(is_wanted).take(count).map(entry);
+    let entries = commits
+        .iter()
+        .filter(|commit| is_wanted(commit))
+        .take(count)
+        .map(entry);
     Ok(Json(entries.collect()))
 }
 
@@ -63,7 +67,7 @@ fn is_about(commit: &CommitInfo, filter: &Filter) -> bool {
     ) && fits(filter.service.as_ref().map(ServiceName::as_str), service)
 }
 
-fn entry(commit: CommitInfo) -> AuditEntry {
+fn entry(commit: &CommitInfo) -> AuditEntry {
     let trailers: Vec<(String, String)> = trailers_of(&commit.message)
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))

@@ -56,11 +56,11 @@ async fn the_agents_dry_run_is_shown_with_the_request_it_was_made_for() {
         .ask("agent", Method::POST, "/previews", preview(&id))
         .await
         .unwrap();
-    let stale: bool = stage
+    let outdated: bool = stage
         .ask("agent", Method::POST, "/previews", preview("old"))
         .await
         .unwrap();
-    assert!(known && !stale);
+    assert!(known && !outdated);
     let detail: RequestDetail = stage.get(&format!("/requests/{id}")).await;
     assert_eq!(detail.previews[0].objects[0].effect, "created");
     let person: Result<bool, Problem> = stage.post("/previews", preview(&id)).await;

@@ -60,7 +60,7 @@ async fn a_failed_check_is_a_failed_release() {
     let failed = verdict(&bad, "smoke", false);
     stage
         .report(&bad, Phase::Healthy, |outcome| {
-            outcome.verdicts = vec![failed]
+            outcome.verdicts = vec![failed];
         })
         .await;
     let row = stage.row("dev", "web").await.unwrap();

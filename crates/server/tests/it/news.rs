@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::stage::Stage;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A webhook that is down for its first calls.
 #[derive(Clone, Default)]

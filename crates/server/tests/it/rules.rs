@@ -78,7 +78,7 @@ async fn a_required_verdict_opens_the_way_only_when_it_passed() {
     let passed = verdict(&release, "smoke", true);
     stage
         .report(&release, Phase::Healthy, |outcome| {
-            outcome.verdicts = vec![passed.clone()]
+            outcome.verdicts = vec![passed.clone()];
         })
         .await;
     let asked = stage.promote("web", "b").await.unwrap();
@@ -89,7 +89,7 @@ async fn a_required_verdict_opens_the_way_only_when_it_passed() {
     let failed = verdict(&release, "smoke", false);
     stage
         .report(&release, Phase::Healthy, |outcome| {
-            outcome.verdicts = vec![failed]
+            outcome.verdicts = vec![failed];
         })
         .await;
     refused(stage.promote("web", "c").await, 3, "never healthy in `dev`");
