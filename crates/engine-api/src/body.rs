@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::call::{Call, FieldValidation};
 use crate::object;
-use crate::status::{Answer, Failure};
+use crate::status::{Answer, Cause, Failure};
 
 /// Largest body; the real server's limit.
 pub(crate) const BODY_MAX: usize = 3 << 20;
@@ -94,6 +94,37 @@ pub(crate) fn check_kind(value: &mut Value, api_version: &str, kind: &str) -> An
     Ok(())
 }
 
+/// Bytes of a body that a refusal quotes.
+const QUOTED: usize = 30;
+
+/// Custom resources must say what they are; the path alone does not.
+fn check_custom_kind(call: &Call, value: &Value) -> Answer<()> {
+    let kind = &call.entry.resource.kind;
+    let given = object::text(value, "/kind");
+    if given.is_empty() {
+        let body = String::from_utf8_lossy(&call.body);
+        let mut summary: String = body.chars().take(QUOTED).collect();
+        if body.chars().nth(QUOTED).is_some() {
+            summary.push_str(" ...");
+        }
+        return Err(Failure::bad_request(format!(
+            "the object provided is unrecognized (must be of type {kind}): Object 'Kind' is \
+             missing in '{body}' ({summary})"
+        )));
+    }
+    if given == kind {
+        return Ok(());
+    }
+    let cause = Cause::invalid("kind", &given.into(), &format!("must be {kind}"));
+    let group = &call.entry.resource.group;
+    Err(Failure::invalid(
+        group,
+        given,
+        object::name(value),
+        vec![cause],
+    ))
+}
+
 /// Looks at every field; returns warnings, or refuses by the request's field validation.
 pub(crate) fn check(
     call: &Call,
@@ -123,7 +154,11 @@ pub(crate) fn check(
         ))
     };
     if let Some(mismatch) = &report.mismatch {
-        return Err(refuse(&mismatch.to_string()));
+        let words = mismatch.to_string();
+        return Err(refuse(&match custom {
+            Some(_) => words.replacen("ObjectMeta.metadata.", "ObjectMeta.", 1),
+            None => words,
+        }));
     }
     let unknown = unknown.iter().map(|path| format!("unknown field {path:?}"));
     let unknown = report.unknown_messages().chain(unknown);
@@ -143,6 +178,9 @@ pub(crate) fn check(
 pub(crate) fn read_object(call: &Call) -> Answer<(Value, Vec<String>)> {
     let mut decoded = decode(&call.content_type, &call.body)?;
     let resource = &call.entry.resource;
+    if call.entry.custom().is_some() {
+        check_custom_kind(call, &decoded.value)?;
+    }
     check_kind(&mut decoded.value, &call.entry.api_version, &resource.kind)?;
     let warnings = check(
         call,

@@ -133,7 +133,7 @@ async fn watch_response(core: &Core, call: Call, entry: &Entry) -> Answer<Respon
     if !entry.resource.has_verb("watch") {
         return Err(Failure::method_not_allowed());
     }
-    let reply = watch::watch(&core.store, call, core.closing.clone()).await?;
+    let reply = watch::watch(core, call).await?;
     let Content::Raw(content_type, body) = reply.content else {
         return Err(Failure::internal("a watch is a stream"));
     };

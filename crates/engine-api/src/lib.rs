@@ -13,6 +13,7 @@ mod catalog;
 mod core;
 mod definition;
 mod discovery;
+mod go;
 mod handler;
 mod kubeconfig;
 mod list;

@@ -176,7 +176,7 @@ pub(crate) fn view_object(call: &Call, object: Value) -> Value {
         View::Whole => object,
         View::Metadata(version) => metadata_only(&object, version),
         View::Table(version) => {
-            let row = table::row(call, &object);
+            let row = table::row(call, &object, call.now);
             let revision = crate::object::text(&object, "/metadata/resourceVersion");
             table::table(
                 call,
@@ -215,7 +215,7 @@ fn view_page(call: &Call, page: &Page) -> Answer<Value> {
     let (kind, api_version, items) = match &call.form.view {
         View::Table(version) => {
             let rows = objects
-                .map(|object| object.map(|object| table::row(call, &object)))
+                .map(|object| object.map(|object| table::row(call, &object, call.now)))
                 .collect::<Answer<Vec<_>>>()?;
             return Ok(table::table(call, version, &rows, &metadata, true));
         }

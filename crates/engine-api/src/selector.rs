@@ -28,9 +28,8 @@ impl LabelSelector {
 
     /// Reads the text form, such as `app=web,tier in (a, b),!legacy`.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
-        let refuse = |why: &str| {
-            Failure::bad_request(format!("unable to parse requirement: {why} in {text:?}"))
-        };
+        let refuse =
+            |why: &str| Failure::bad_request(format!("unable to parse requirement: {why}"));
         if text.len() > TEXT_MAX {
             return Err(Failure::bad_request("the label selector is too long"));
         }
@@ -123,15 +122,17 @@ fn requirement(part: &str) -> Result<Requirement, String> {
         (Some(set), _) => (false, set),
         _ => {
             return Err(format!(
-                "found {operation:?}, expected: in, notin, =, ==, !=, gt, lt"
+                "found '{operation}', expected: in, notin, =, ==, !=, gt, lt"
             ));
         }
     };
-    let inside = set
-        .trim()
-        .strip_prefix('(')
-        .and_then(|set| set.strip_suffix(')'));
-    let inside = inside.ok_or_else(|| "a set must stand in parentheses".to_owned())?;
+    let first = set.split_whitespace().next().unwrap_or_default();
+    let Some(inside) = set.trim().strip_prefix('(') else {
+        return Err(format!("found '{first}' expected: '('"));
+    };
+    let Some(inside) = inside.strip_suffix(')') else {
+        return Err("found '', expected: ',' or ')'".to_owned());
+    };
     let values = inside
         .split(',')
         .map(|value| label_value(value.trim()))

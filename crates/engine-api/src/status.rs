@@ -342,6 +342,10 @@ impl Failure {
         Self::new(406, "NotAcceptable", message)
     }
 
+    pub(crate) fn too_long(message: String) -> Self {
+        Self::new(413, "RequestEntityTooLarge", message)
+    }
+
     pub(crate) fn too_large(limit: usize) -> Self {
         let message = format!("Request entity too large: limit is {limit}");
         Self::new(413, "RequestEntityTooLarge", message)

@@ -280,6 +280,21 @@ fn call_writes_main(value: &Value, old: &Value) -> bool {
     value.get("status") == old.get("status")
 }
 
+/// Fields about which a kind's own rules say all there is to say.
+pub(crate) fn speaks_for_itself(entry: &Entry, field: &str) -> bool {
+    match entry.rows.as_str() {
+        "customresourcedefinitions.apiextensions.k8s.io" => true,
+        "daemonsets.apps" => matches!(field, "spec.selector" | "spec.updateStrategy.type"),
+        "statefulsets.apps" => {
+            matches!(
+                field,
+                "spec.podManagementPolicy" | "spec.updateStrategy.type"
+            )
+        }
+        _ => false,
+    }
+}
+
 /// What is wrong with a new object beyond its schema.
 pub(crate) fn validate_create(entry: &Entry, value: &Value) -> Vec<Cause> {
     let mut causes = validate_metadata(entry, value);
@@ -300,6 +315,9 @@ fn validate_kind(entry: &Entry, value: &Value) -> Vec<Cause> {
         "priorityclasses.scheduling.k8s.io" => policy::validate_priority(value),
         "persistentvolumes" => storage::validate_volume(value),
         "persistentvolumeclaims" => storage::validate_claim(value),
+        "storageclasses.storage.k8s.io" => storage::validate_class(value),
+        "networkpolicies.networking.k8s.io" => policy::validate_network_policy(value),
+        "controllerrevisions.apps" => workload::validate_revision(value),
         "customresourcedefinitions.apiextensions.k8s.io" => definition::validate(value),
         "services" => service::validate(value),
         "configmaps" | "secrets" => validate_keys(value),

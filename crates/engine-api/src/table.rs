@@ -1,14 +1,15 @@
 //! Tables: the server-side columns kubectl prints.
 
 use foreshore_engine_schema::table as columns;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::call::Call;
 use crate::reply::metadata_only;
 
 /// One row; the object comes with it as the request asks.
-pub(crate) fn row(call: &Call, object: &Value) -> Value {
-    let cells = columns::row(&call.entry.resource, object, call.now);
+pub(crate) fn row(call: &Call, object: &Value, now: Timestamp) -> Value {
+    let cells = columns::row(&call.entry.resource, object, now);
     let object = match call.query.get("includeObject") {
         Some("None") => Value::Null,
         Some("Object") => object.clone(),

@@ -13,8 +13,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::call::{Call, bad_list_option};
+use crate::core::Core;
 use crate::list;
 use crate::negotiate::{Form, Format, View};
+use crate::options::Clock;
 use crate::reply::{Content, Reply, metadata_only, streamed};
 use crate::selection::Selection;
 use crate::status::{Answer, Failure};
@@ -76,6 +78,8 @@ fn start(call: &Call) -> Answer<(Start, u64)> {
 /// What a running watch needs beside its sources.
 struct Writing {
     call: Arc<Call>,
+    /// Rows show ages as of their event, not of the request.
+    clock: Clock,
     selection: Selection,
     /// The stored bytes can be sent as they are.
     verbatim: bool,
@@ -95,7 +99,8 @@ struct Watching {
 }
 
 /// Opens a watch; what goes wrong after the request was understood is told as an event.
-pub(crate) async fn watch(store: &Store, call: Call, closing: CancellationToken) -> Answer<Reply> {
+pub(crate) async fn watch(core: &Core, call: Call) -> Answer<Reply> {
+    let (store, closing) = (&core.store, core.closing.clone());
     let selection = Selection::of(&call)?;
     let (start, not_before) = start(&call)?;
     if call.form.format != Format::Json {
@@ -119,6 +124,7 @@ pub(crate) async fn watch(store: &Store, call: Call, closing: CancellationToken)
     let verbatim = call.form == Form::JSON && call.entry.is_verbatim();
     let writing = Writing {
         call: Arc::new(call),
+        clock: core.clock.clone(),
         selection,
         verbatim,
         headed: true,
@@ -353,7 +359,7 @@ impl Writing {
             View::Whole => object,
             View::Metadata(version) => metadata_only(&object, version),
             View::Table(version) => {
-                let row = table::row(&self.call, &object);
+                let row = table::row(&self.call, &object, self.clock.now());
                 let revision = object::text(&object, "/metadata/resourceVersion");
                 let metadata = json!({"resourceVersion": revision});
                 let headed = std::mem::replace(&mut self.headed, false);

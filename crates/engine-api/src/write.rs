@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::call::Call;
 use crate::catalog::Entry;
 use crate::status::{Answer, Cause, Failure};
+use crate::strategy;
 
 /// Brings a value into the form in which the real server would hold it.
 pub(crate) fn normalize(entry: &Entry, value: &mut Value) {
@@ -36,7 +37,11 @@ pub(crate) fn schema_causes(entry: &Entry, value: &Value) -> Vec<Cause> {
         None => check_required(entry.type_ref(), value),
         Some(custom) => custom.version.check(value),
     };
-    found.into_iter().map(Cause::from).collect()
+    let found = found.into_iter();
+    found
+        .filter(|violation| !strategy::speaks_for_itself(entry, &violation.path))
+        .map(Cause::from)
+        .collect()
 }
 
 /// Refuses when anything is wrong; a field is blamed once.

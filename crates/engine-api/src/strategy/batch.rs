@@ -69,7 +69,8 @@ pub(super) fn validate_job(value: &Value) -> Vec<Cause> {
     );
     if selector.is_null() {
         causes.push(Cause::required("spec.selector", ""));
-    } else if !matches(selector, labels) {
+    }
+    if selector.is_null() || !matches(selector, labels) {
         causes.push(Cause::invalid(
             "spec.template.metadata.labels",
             labels,
@@ -78,6 +79,12 @@ pub(super) fn validate_job(value: &Value) -> Vec<Cause> {
     }
     if at(value, "/spec/manualSelector") != &Value::Bool(true) {
         let uid = object::uid(value);
+        let own =
+            json!({UID_LABEL: uid, OLD_UID_LABEL: uid, NAME_LABEL: name, OLD_NAME_LABEL: name});
+        if !selector.is_null() && !matches(selector, &own) {
+            let why = "`selector` not auto-generated";
+            causes.push(Cause::invalid("spec.selector", selector, why));
+        }
         for (key, wanted) in [(UID_LABEL, uid), (NAME_LABEL, name)] {
             let found = labels.get(key).and_then(Value::as_str).unwrap_or_default();
             if found != wanted {
@@ -108,7 +115,12 @@ fn job_spec(value: &Value, path: &str) -> Vec<Cause> {
         not_negative(value, &format!("{path}.{name}"), &mut causes);
     }
     let spec = field(value, path);
-    let indexed = object::text(spec, "/completionMode") == "Indexed";
+    let mode = object::text(spec, "/completionMode");
+    if !matches!(mode, "" | "NonIndexed" | "Indexed") {
+        let words = ["NonIndexed", "Indexed"];
+        causes.push(unsupported(format!("{path}.completionMode"), mode, &words));
+    }
+    let indexed = mode == "Indexed";
     if indexed && at(spec, "/completions").is_null() {
         let why = "when completion mode is Indexed";
         causes.push(Cause::required(format!("{path}.completions"), why));
@@ -213,11 +225,13 @@ pub(super) fn validate_cron_job(value: &Value) -> Vec<Cause> {
             causes.push(Cause::invalid("spec.timeZone", &json!(zone), &why));
         }
     }
-    for name in [
-        "startingDeadlineSeconds",
-        "successfulJobsHistoryLimit",
-        "failedJobsHistoryLimit",
-    ] {
+    not_negative(value, "spec.startingDeadlineSeconds", &mut causes);
+    let policy = object::text(value, "/spec/concurrencyPolicy");
+    let policies = ["Allow", "Forbid", "Replace"];
+    if !policies.contains(&policy) {
+        causes.push(unsupported("spec.concurrencyPolicy", policy, &policies));
+    }
+    for name in ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
         not_negative(value, &format!("spec.{name}"), &mut causes);
     }
     let job = "spec.jobTemplate.spec";

@@ -135,18 +135,34 @@ pub(super) fn prepare_update(value: &mut Value, old: &Value) {
     object::set(object::map_mut(value, "status"), "qosClass", qos);
 }
 
+/// Tolerations without the time they last, which may change.
+fn tolerations(pod: &Value) -> impl Iterator<Item = Value> {
+    let list = pod.pointer("/spec/tolerations").and_then(Value::as_array);
+    list.into_iter().flatten().map(|toleration| {
+        let mut toleration = toleration.clone();
+        toleration
+            .as_object_mut()
+            .map(|map| map.remove("tolerationSeconds"));
+        toleration
+    })
+}
+
 /// Of a pod's spec little may change.
 pub(super) fn validate_update(value: &Value, old: &Value) -> Vec<Cause> {
+    let grace = |pod: &Value| {
+        let grace = pod.pointer("/spec/terminationGracePeriodSeconds");
+        grace.and_then(Value::as_i64)
+    };
+    // A negative time was a mistake that may be mended.
+    let mended = grace(old).is_some_and(|grace| grace < 0) && grace(value) == Some(1);
     let frozen = |pod: &Value| {
         let mut spec = pod.get("spec").cloned().unwrap_or_default();
         if let Some(map) = spec.as_object_mut() {
-            for field in [
-                "activeDeadlineSeconds",
-                "tolerations",
-                "terminationGracePeriodSeconds",
-                "schedulingGates",
-            ] {
+            for field in ["activeDeadlineSeconds", "tolerations", "schedulingGates"] {
                 map.remove(field);
+            }
+            if mended {
+                map.remove("terminationGracePeriodSeconds");
             }
             for list in ["containers", "initContainers"] {
                 let containers = map.get_mut(list).and_then(Value::as_array_mut);
@@ -159,7 +175,8 @@ pub(super) fn validate_update(value: &Value, old: &Value) -> Vec<Cause> {
         }
         spec
     };
-    if frozen(value) == frozen(old) {
+    let kept = tolerations(old).all(|kept| tolerations(value).any(|found| found == kept));
+    if frozen(value) == frozen(old) && kept {
         return vec![];
     }
     vec![Cause::forbidden(

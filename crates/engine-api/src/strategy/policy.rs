@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::core::Core;
 use crate::object;
 use crate::status::{Answer, Cause, Failure};
-use crate::strategy::checks::{at, count_or_percent, forbid_fields, keep_fields};
+use crate::strategy::checks::{at, count_or_percent, forbid_fields, keep_fields, unsupported};
 
 /// The highest priority a user may give.
 const PRIORITY_MAX: i64 = 1_000_000_000;
@@ -53,9 +53,19 @@ pub(super) fn validate_autoscaler(value: &Value) -> Vec<Cause> {
         let why = "must be greater than or equal to 1";
         causes.push(Cause::invalid("spec.minReplicas", least, why));
     }
-    if most.as_i64().is_none_or(|most| most < 1) {
-        let why = "must be greater than 0";
-        causes.push(Cause::invalid("spec.maxReplicas", most, why));
+    match most.as_i64().unwrap_or(0) {
+        0 => {
+            let why = "must be set and greater than 0";
+            causes.push(Cause::required("spec.maxReplicas", why));
+        }
+        negative if negative < 0 => {
+            causes.push(Cause::invalid(
+                "spec.maxReplicas",
+                most,
+                "must be greater than 0",
+            ));
+        }
+        _ => {}
     }
     if most.as_i64() < least.as_i64() {
         let why = "must be greater than or equal to `minReplicas`";
@@ -66,11 +76,38 @@ pub(super) fn validate_autoscaler(value: &Value) -> Vec<Cause> {
             causes.push(Cause::required(format!("spec.scaleTargetRef.{field}"), ""));
         }
     }
+    let api_version = object::text(value, "/spec/scaleTargetRef/apiVersion");
+    let core = matches!(
+        object::text(value, "/spec/scaleTargetRef/kind"),
+        "ReplicationController"
+    );
+    if !core && !api_version.contains('/') {
+        let why = "apiVersion must specify API group";
+        let path = "spec.scaleTargetRef.apiVersion";
+        causes.push(Cause::invalid(path, &json!(api_version), why));
+    }
     causes
+}
+
+/// The kinds of traffic a network policy is about.
+pub(super) fn validate_network_policy(value: &Value) -> Vec<Cause> {
+    let words = ["Ingress", "Egress"];
+    let types = at(value, "/spec/policyTypes").as_array();
+    let given = types.into_iter().flatten().enumerate();
+    given
+        .filter_map(|(index, word)| Some((index, word.as_str()?)))
+        .filter(|(_, word)| !words.contains(word))
+        .map(|(index, word)| unsupported(format!("spec.policyTypes[{index}]"), word, &words))
+        .collect()
 }
 
 pub(super) fn validate_priority(value: &Value) -> Vec<Cause> {
     let mut causes = vec![];
+    let preemption = object::text(value, "/preemptionPolicy");
+    let words = ["PreemptLowerPriority", "Never"];
+    if !preemption.is_empty() && !words.contains(&preemption) {
+        causes.push(unsupported("preemptionPolicy", preemption, &words));
+    }
     let (name, priority) = (
         object::name(value),
         at(value, "/value").as_i64().unwrap_or(0),

@@ -1,11 +1,12 @@
 //! Volumes, claims and storage classes.
 
+use foreshore_engine_schema::Quantity;
 use serde_json::{Value, json};
 
 use crate::core::Core;
 use crate::object;
 use crate::status::{Answer, Cause};
-use crate::strategy::checks::{at, forbid_fields, keep_fields, unsupported};
+use crate::strategy::checks::{at, keep_fields, unsupported};
 
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 const DEFAULT_CLASS_BETA: &str = "storageclass.beta.kubernetes.io/is-default-class";
@@ -90,8 +91,13 @@ fn access_modes(value: &Value, why: &str, causes: &mut Vec<Cause>) {
 pub(super) fn validate_claim(value: &Value) -> Vec<Cause> {
     let mut causes = vec![];
     access_modes(value, "at least 1 access mode is required", &mut causes);
-    if at(value, "/spec/resources/requests/storage").is_null() {
+    let size = at(value, "/spec/resources/requests/storage");
+    let amount = size.as_str().and_then(|text| Quantity::parse(text).ok());
+    if size.is_null() {
         causes.push(Cause::required("spec.resources[storage]", ""));
+    } else if amount.is_some_and(|amount| amount.units() <= 0) {
+        let why = "must be greater than zero";
+        causes.push(Cause::invalid("spec.resources[storage]", size, why));
     }
     causes
 }
@@ -124,7 +130,7 @@ pub(super) fn validate_claim_update(value: &Value, old: &Value) -> Vec<Cause> {
     }
     let size = |claim: &Value| {
         let text = object::text(claim, "/spec/resources/requests/storage");
-        foreshore_engine_schema::Quantity::parse(text).ok()
+        Quantity::parse(text).ok()
     };
     if size(value) < size(old) {
         let path = "spec.resources.requests.storage";
@@ -146,7 +152,14 @@ pub(super) fn validate_volume(value: &Value) -> Vec<Cause> {
     let mut causes = vec![];
     access_modes(value, "", &mut causes);
     match at(value, "/spec/capacity").as_object() {
-        None => causes.push(Cause::required("spec.capacity", "")),
+        None => {
+            causes.push(Cause::required("spec.capacity", ""));
+            causes.push(Cause {
+                reason: "FieldValueNotSupported",
+                field: "spec.capacity".into(),
+                message: "Unsupported value: null: supported values: \"storage\"".into(),
+            });
+        }
         Some(capacity) if !capacity.contains_key("storage") || capacity.len() > 1 => {
             let shown = capacity.keys().next().map_or("", String::as_str);
             causes.push(unsupported("spec.capacity", shown, &["storage"]));
@@ -181,17 +194,21 @@ pub(super) fn validate_volume_update(value: &Value, old: &Value) -> Vec<Cause> {
     causes
 }
 
+pub(super) fn validate_class(value: &Value) -> Vec<Cause> {
+    let policy = object::text(value, "/reclaimPolicy");
+    let words = ["Delete", "Retain"];
+    if words.contains(&policy) {
+        return vec![];
+    }
+    vec![unsupported("reclaimPolicy", policy, &words)]
+}
+
 pub(super) fn validate_class_update(value: &Value, old: &Value) -> Vec<Cause> {
-    let mut causes = forbid_fields(
-        value,
-        old,
-        &[
-            ("parameters", "updates to parameters are forbidden."),
-            ("provisioner", "updates to provisioner are forbidden."),
-            ("reclaimPolicy", "updates to reclaimPolicy are forbidden."),
-        ],
-    );
-    let kept = keep_fields(value, old, &["volumeBindingMode"], "field is immutable");
-    causes.extend(kept);
-    causes
+    let kept = [
+        "parameters",
+        "provisioner",
+        "reclaimPolicy",
+        "volumeBindingMode",
+    ];
+    keep_fields(value, old, &kept, "field is immutable")
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::object;
 use crate::status::Cause;
-use crate::strategy::checks::{at, keep_fields, not_negative, unsupported};
+use crate::strategy::checks::{at, keep_fields, not_negative};
 use crate::strategy::pod_spec::{self, Use};
 use crate::strategy::unchanged;
 
@@ -25,10 +25,13 @@ const STATEFUL_SET_MUTABLE: &[&str] = &[
 
 pub(super) fn validate(plural: &str, value: &Value) -> Vec<Cause> {
     let mut causes = vec![];
+    let kind = plural.strip_suffix('s').unwrap_or(plural);
+    if kind == "statefulset" {
+        stateful_set_words(value, &mut causes);
+    }
     for field in ["replicas", "minReadySeconds", "revisionHistoryLimit"] {
         not_negative(value, &format!("spec.{field}"), &mut causes);
     }
-    let kind = plural.strip_suffix('s').unwrap_or(plural);
     selector(value, kind, &mut causes);
     let spec = at(value, "/spec/template/spec");
     let path = "spec.template.spec";
@@ -53,19 +56,25 @@ pub(super) fn validate(plural: &str, value: &Value) -> Vec<Cause> {
 
 fn selector(value: &Value, kind: &str, causes: &mut Vec<Cause>) {
     let labels = at(value, "/spec/template/metadata/labels");
-    match at(value, "/spec/selector") {
-        Value::Null => causes.push(Cause::required("spec.selector", "")),
-        selector if is_empty(selector) => causes.push(Cause::invalid(
-            "spec.selector",
-            selector,
-            &format!("empty selector is invalid for {kind}"),
-        )),
-        selector if !matches(selector, labels) => causes.push(Cause::invalid(
+    let selector = at(value, "/spec/selector");
+    if selector.is_null() && kind != "daemonset" {
+        causes.push(Cause::required("spec.selector", ""));
+    }
+    if !selector.is_null() && is_empty(selector) {
+        // The real server says so of a ReplicaSet, too.
+        let kind = if kind == "replicaset" {
+            "deployment"
+        } else {
+            kind
+        };
+        let why = format!("empty selector is invalid for {kind}");
+        causes.push(Cause::invalid("spec.selector", selector, &why));
+    } else if selector.is_null() || !matches(selector, labels) {
+        causes.push(Cause::invalid(
             "spec.template.metadata.labels",
             labels,
             "`selector` does not match template `labels`",
-        )),
-        _ => {}
+        ));
     }
 }
 
@@ -104,6 +113,34 @@ fn deployment_strategy(value: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
+/// A strategy as the real server prints it: by its own names.
+fn printed(strategy: &str) -> String {
+    format!("{{\"Type\":{strategy:?},\"RollingUpdate\":null}}")
+}
+
+fn stateful_set_words(value: &Value, causes: &mut Vec<Cause>) {
+    let policy = object::text(value, "/spec/podManagementPolicy");
+    if !matches!(policy, "OrderedReady" | "Parallel") {
+        let why = "must be 'OrderedReady' or 'Parallel'";
+        causes.push(Cause::invalid(
+            "spec.podManagementPolicy",
+            &json!(policy),
+            why,
+        ));
+    }
+    let strategy = object::text(value, "/spec/updateStrategy/type");
+    if !matches!(strategy, "RollingUpdate" | "OnDelete") {
+        causes.push(Cause {
+            reason: "FieldValueInvalid",
+            field: "spec.updateStrategy".into(),
+            message: format!(
+                "Invalid value: {}: must be 'RollingUpdate' or 'OnDelete'",
+                printed(strategy)
+            ),
+        });
+    }
+}
+
 fn stateful_set(value: &Value, causes: &mut Vec<Cause>) {
     not_negative(value, "spec.ordinals.start", causes);
     not_negative(value, "spec.updateStrategy.rollingUpdate.partition", causes);
@@ -121,8 +158,14 @@ fn stateful_set(value: &Value, causes: &mut Vec<Cause>) {
 fn daemon_set_strategy(value: &Value, causes: &mut Vec<Cause>) {
     let kind = object::text(value, "/spec/updateStrategy/type");
     if !matches!(kind, "RollingUpdate" | "OnDelete") {
-        let words = ["RollingUpdate", "OnDelete"];
-        causes.push(unsupported("spec.updateStrategy.type", kind, &words));
+        causes.push(Cause {
+            reason: "FieldValueNotSupported",
+            field: "spec.updateStrategy".into(),
+            message: format!(
+                "Unsupported value: {}: supported values: \"RollingUpdate\", \"OnDelete\"",
+                printed(kind)
+            ),
+        });
         return;
     }
     let amount = |field: &str| {
@@ -136,9 +179,8 @@ fn daemon_set_strategy(value: &Value, causes: &mut Vec<Cause>) {
         return;
     }
     if is_zero(unavailable) && (is_zero(surge) || surge.is_null()) {
-        causes.push(Cause::invalid(
+        causes.push(Cause::required(
             "spec.updateStrategy.rollingUpdate.maxUnavailable",
-            unavailable,
             "cannot be 0 when maxSurge is 0",
         ));
     }
@@ -193,6 +235,16 @@ fn set_template_generation(value: &mut Value, generation: i64) {
     if let Some(annotations) = annotations.as_object_mut() {
         annotations.insert(TEMPLATE_GENERATION.into(), generation.to_string().into());
     }
+}
+
+/// A revision has data and a number.
+pub(super) fn validate_revision(value: &Value) -> Vec<Cause> {
+    let mut causes = vec![];
+    if at(value, "/data").is_null() {
+        causes.push(Cause::required("data", "data is mandatory"));
+    }
+    not_negative(value, "revision", &mut causes);
+    causes
 }
 
 /// A revision's data never changes.

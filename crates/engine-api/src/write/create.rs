@@ -113,7 +113,9 @@ async fn create_once(core: &Core, call: &Call, mut value: Value, dry_run: bool) 
         if core.store.get(&key).is_some() {
             return Err(Failure::already_exists(entry.named(), &name));
         }
-        return Ok(Reply::created(Content::Object(value)));
+        // What its stored form cannot hold, or adds, shows in the answer too.
+        let shown = entry.present_value(entry.stored_value(value));
+        return Ok(Reply::created(Content::Object(shown)));
     }
     let stored = entry.stored_value(value);
     let op = Op::Put {

@@ -1,14 +1,16 @@
 //! The four kinds of patch.
 
 use foreshore_engine_merge::{
-    ApplyError, ApplyRequest, apply, json_patch, merge_patch, reset_fields, strategic_merge,
+    ApplyError, ApplyRequest, JsonPatchError, apply, json_patch, merge_patch, reset_fields,
+    strategic_merge,
 };
-use foreshore_engine_schema::TypeRef;
+use foreshore_engine_schema::{TypeRef, check_fields};
 use serde_json::Value;
 
 use crate::body::{self, Decoded};
 use crate::call::Call;
 use crate::core::Core;
+use crate::go;
 use crate::handler;
 use crate::object;
 use crate::reply::Reply;
@@ -77,9 +79,14 @@ impl Patch {
             _ => value.is_object(),
         };
         if !fits {
-            return Err(Failure::bad_request(
-                "the patch is not of the form its type asks for",
-            ));
+            let wanted = match kind {
+                PatchKind::Json => "jsonpatch.Patch",
+                _ => "map[string]interface {}",
+            };
+            return Err(Failure::bad_request(format!(
+                "json: cannot unmarshal {} into Go value of type {wanted}",
+                go::json_kind(&value)
+            )));
         }
         Ok(Self {
             kind,
@@ -95,20 +102,38 @@ impl Patch {
     /// Applies a patch of the first three kinds.
     pub(crate) fn apply_to(&self, type_ref: TypeRef<'_>, target: &Value) -> Answer<Value> {
         match self.kind {
-            PatchKind::Json => json_patch(target, &self.body).map_err(|error| {
-                let causes = vec![];
-                let mut failure = Failure::invalid("", "", "", causes);
-                failure.message = format!(
-                    "the server rejected our request due to an error in our request: {}",
-                    chain(&error)
-                );
-                failure
+            PatchKind::Json => json_patch(target, &self.body).map_err(|error| match error {
+                JsonPatchError::Parse(_) => Failure::bad_request(chain(&error)),
+                JsonPatchError::TooManyOperations { .. } => Failure::too_long(error.to_string()),
+                JsonPatchError::CopiesTooLarge | JsonPatchError::Apply(_) => {
+                    // The real server keeps the reason to itself.
+                    let mut failure = Failure::invalid("", "", "", vec![]);
+                    "the server rejected our request due to an error in our request"
+                        .clone_into(&mut failure.message);
+                    failure.details = None;
+                    failure
+                }
             }),
             PatchKind::Merge => Ok(merge_patch(target, &self.body)),
             PatchKind::Strategic => strategic_merge(type_ref, target, &self.body)
                 .map_err(|error| Failure::bad_request(chain(&error))),
             PatchKind::Apply => Err(Failure::internal("apply patches are not handled here")),
         }
+    }
+}
+
+impl Patch {
+    /// A strategic patch whose values have the wrong type is invalid itself.
+    fn misfit(&self, type_ref: TypeRef<'_>, patched: &Value, failure: Failure) -> Failure {
+        let mismatch = check_fields(type_ref, patched).mismatch;
+        let Some(mismatch) = mismatch.filter(|_| self.kind == PatchKind::Strategic) else {
+            return failure;
+        };
+        let Some(why) = go::conversion(&mismatch.to_string()) else {
+            return failure;
+        };
+        let shown = Value::from(go::print(&self.body));
+        Failure::invalid("", "", "", vec![Cause::invalid("patch", &shown, &why)])
     }
 }
 
@@ -143,7 +168,8 @@ pub(crate) async fn patch(core: &Core, call: &Call) -> Answer<Reply> {
             duplicates: patch.duplicates.clone(),
         };
         body::check_kind(&mut decoded.value, &call.entry.api_version, &resource.kind)?;
-        let found = body::check(call, type_ref, &resource.kind, &resource.version, &decoded)?;
+        let found = body::check(call, type_ref, &resource.kind, &resource.version, &decoded);
+        let found = found.map_err(|failure| patch.misfit(type_ref, &decoded.value, failure))?;
         *warnings
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner) = found;

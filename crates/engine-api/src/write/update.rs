@@ -51,6 +51,16 @@ pub(crate) async fn replace(core: &Core, call: &Call) -> Answer<Reply> {
             &Value::from(0),
             "must be specified for an update",
         );
+        if call.entry.custom().is_some() {
+            let resource = &call.entry.resource;
+            let (group, plural) = (&resource.group, &resource.plural);
+            return Err(Failure::invalid(
+                group,
+                plural,
+                &call.path.name,
+                vec![cause],
+            ));
+        }
         return Err(call.entry.invalid(&call.path.name, vec![cause]));
     }
     let reply = change(core, call, |_| {
@@ -102,7 +112,8 @@ pub(crate) async fn change(
         };
         let no_effect = strategy::warnings(entry, &value);
         if dry_run {
-            return Ok(Reply::ok(Content::Object(value)).warn(no_effect));
+            let shown = entry.present_value(entry.stored_value(value));
+            return Ok(Reply::ok(Content::Object(shown)).warn(no_effect));
         }
         match commit(core, call, &stored, &old, value).await {
             Ok(stored) => return Ok(Reply::ok(Content::Stored(stored)).warn(no_effect)),

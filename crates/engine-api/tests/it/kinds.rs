@@ -228,7 +228,7 @@ async fn an_autoscaler_is_one_object_in_two_versions() {
         refused[0],
         (
             "spec.maxReplicas".to_owned(),
-            "Invalid value: 0: must be greater than 0".to_owned()
+            "Required value: must be set and greater than 0".to_owned()
         )
     );
 }

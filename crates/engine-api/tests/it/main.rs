@@ -12,6 +12,7 @@ mod custom;
 mod disruption;
 mod exec;
 mod ground;
+mod hostile;
 mod kinds;
 mod kubectl;
 mod lists;

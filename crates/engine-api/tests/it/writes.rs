@@ -542,3 +542,52 @@ async fn immutable_maps_stay() {
         .refused(422, "Invalid");
     assert!(message.contains("immutable"), "{message}");
 }
+
+#[tokio::test]
+async fn patches_that_cannot_be_read_are_refused_in_upstreams_words() {
+    let ground = Ground::start().await;
+    ground.post(MAPS, config_map("a")).await.expect(201);
+    let path = format!("{MAPS}/a");
+    let message = ground
+        .patch(&path, "merge", json!("nonsense"))
+        .await
+        .refused(400, "BadRequest");
+    assert_eq!(
+        message,
+        "json: cannot unmarshal string into Go value of type map[string]interface {}"
+    );
+    let failing = json!([{"op": "test", "path": "/data/key", "value": "other"}]);
+    let refused = ground.patch(&path, "json", failing).await.expect(422);
+    assert_eq!(
+        (&refused["message"], refused.get("details")),
+        (
+            &json!("the server rejected our request due to an error in our request"),
+            None
+        )
+    );
+    let number = json!({"data": {"color": 1}});
+    let refused = ground
+        .patch(&path, "strategic-merge", number)
+        .await
+        .expect(422);
+    assert_eq!(
+        refused["details"]["causes"][0]["message"],
+        "Invalid value: \"map[data:map[color:1]]\": cannot convert int64 to string"
+    );
+    let message = ground
+        .get(&format!("{MAPS}?labelSelector=app%20in%20shop"))
+        .await
+        .refused(400, "BadRequest");
+    assert_eq!(
+        message,
+        "unable to parse requirement: found 'shop' expected: '('"
+    );
+    let pods = "/api/v1/namespaces/default/pods";
+    ground.post(pods, crate::ground::pod("a")).await.expect(201);
+    let grace = json!({"spec": {"terminationGracePeriodSeconds": 5}});
+    let refused = ground
+        .patch(&format!("{pods}/a"), "strategic-merge", grace)
+        .await
+        .expect(422);
+    assert_eq!(refused["details"]["causes"][0]["field"], "spec");
+}

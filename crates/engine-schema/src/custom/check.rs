@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::structural::{Kind, Node, Rules};
+use super::structural::{Kind, Merge, Node, Rules};
 use crate::violation::{Reason, Violation};
 
 pub(super) fn check(root: &Node, object: &Value) -> Vec<Violation> {
@@ -66,7 +66,14 @@ fn walk(node: &Node, value: &Value, path: &str, found: &mut Vec<Violation>) {
             "Invalid value: \"{given}\": {path} in body must be of type {wanted}: \"{given}\""
         );
         found.push(violation(path, Reason::TypeInvalid, message));
+        allowed(&node.rules, value, path, found);
+        if node.kind == Kind::Integer && value.is_number() {
+            unchecked(path, "integer (default format)", found);
+        }
         return;
+    }
+    if node.kind == Kind::Array {
+        duplicates(node, value, path, found);
     }
     values(&node.rules, value, path, found);
     match value {
@@ -113,25 +120,28 @@ fn combined(rules: &Rules, value: &Value, path: &str, found: &mut Vec<Violation>
     for node in &rules.all_of {
         walk(node, value, path, found);
     }
-    let mut fail = |why: String| {
+    // The real server does not say where these are, except in its words.
+    let fail = |why: String, found: &mut Vec<Violation>| {
         let message = format!("Invalid value: \"\": {path:?} {why}");
-        found.push(violation(path, Reason::Invalid, message));
+        found.push(violation("", Reason::Invalid, message));
     };
     if !rules.any_of.is_empty() && !rules.any_of.iter().any(|node| passes(node, value, path)) {
-        fail("must validate at least one schema (anyOf)".to_owned());
+        fail(
+            "must validate at least one schema (anyOf)".to_owned(),
+            found,
+        );
+        walk(&rules.any_of[0], value, path, found);
     }
     if !rules.one_of.is_empty() {
-        match rules
-            .one_of
-            .iter()
-            .filter(|node| passes(node, value, path))
-            .count()
-        {
+        let valid = rules.one_of.iter().filter(|node| passes(node, value, path));
+        let one = "must validate one and only one schema (oneOf).";
+        match valid.count() {
             1 => {}
-            0 => fail("must validate one and only one schema (oneOf). Found none valid".to_owned()),
-            count => fail(format!(
-                "must validate one and only one schema (oneOf). Found {count} valid alternatives"
-            )),
+            0 => {
+                fail(format!("{one} Found none valid"), found);
+                walk(&rules.one_of[0], value, path, found);
+            }
+            count => fail(format!("{one} Found {count} valid alternatives"), found),
         }
     }
     if rules
@@ -139,19 +149,58 @@ fn combined(rules: &Rules, value: &Value, path: &str, found: &mut Vec<Violation>
         .as_deref()
         .is_some_and(|node| passes(node, value, path))
     {
-        fail("must not validate the schema (not)".to_owned());
+        fail("must not validate the schema (not)".to_owned(), found);
     }
 }
 
-fn values(rules: &Rules, value: &Value, path: &str, found: &mut Vec<Violation>) {
-    if !rules.allowed.is_empty() && !rules.allowed.contains(value) {
-        let words: Vec<String> = rules.allowed.iter().map(ToString::to_string).collect();
-        let message = format!(
-            "Unsupported value: {value}: supported values: {}",
-            words.join(", ")
-        );
-        found.push(violation(path, Reason::NotSupported, message));
+/// A number that does not fit its format.
+fn unchecked(path: &str, kind: &str, found: &mut Vec<Violation>) {
+    let message = format!("Invalid value: \"\": Checked value must be of type {kind} in {path}");
+    found.push(violation("", Reason::Invalid, message));
+}
+
+/// Sets hold each value once, and lists with keys each key.
+fn duplicates(node: &Node, value: &Value, path: &str, found: &mut Vec<Violation>) {
+    let items = value.as_array().map_or(&[][..], Vec::as_slice);
+    let key = |item: &Value| match &node.merge {
+        Merge::Atomic => None,
+        Merge::Set => Some(item.clone()),
+        Merge::Map(keys) => {
+            let fields = keys.iter().map(|key| (key.clone(), item[key].clone()));
+            Some(Value::Object(fields.collect()))
+        }
+    };
+    for (index, item) in items.iter().enumerate() {
+        if let Some(own) = key(item)
+            && items[..index]
+                .iter()
+                .any(|other| key(other).as_ref() == Some(&own))
+        {
+            let message = format!("Duplicate value: {own}");
+            found.push(violation(
+                &format!("{path}[{index}]"),
+                Reason::Duplicate,
+                message,
+            ));
+        }
     }
+}
+
+/// A value that is not among those allowed.
+fn allowed(rules: &Rules, value: &Value, path: &str, found: &mut Vec<Violation>) {
+    if rules.allowed.is_empty() || rules.allowed.contains(value) {
+        return;
+    }
+    let words: Vec<String> = rules.allowed.iter().map(ToString::to_string).collect();
+    let message = format!(
+        "Unsupported value: {value}: supported values: {}",
+        words.join(", ")
+    );
+    found.push(violation(path, Reason::NotSupported, message));
+}
+
+fn values(rules: &Rules, value: &Value, path: &str, found: &mut Vec<Violation>) {
+    allowed(rules, value, path, found);
     match value {
         Value::Number(_) => numbers(rules, value, path, found),
         Value::String(text) => strings(rules, text, path, found),
@@ -240,8 +289,11 @@ fn numbers(rules: &Rules, value: &Value, path: &str, found: &mut Vec<Violation>)
         _ => None,
     };
     if bounds.is_some_and(|(min, max)| number < min || number > max) {
-        let why = format!("must be of type {}: \"{value}\"", rules.format);
-        invalid(path, value, &why, found);
+        unchecked(
+            path,
+            &format!("integer with format {}", rules.format),
+            found,
+        );
     }
 }
 
@@ -269,8 +321,11 @@ fn strings(rules: &Rules, text: &str, path: &str, found: &mut Vec<Violation>) {
         invalid(path, &value, &format!("should match '{pattern}'"), found);
     }
     if !is_of_format(&rules.format, text) {
-        let why = format!("must be of type {}: {value}", rules.format);
-        invalid(path, &value, &why, found);
+        let message = format!(
+            "Invalid value: {value}: {path} in body must be of type {}: {value}",
+            rules.format
+        );
+        found.push(violation(path, Reason::TypeInvalid, message));
     }
 }
 

@@ -161,7 +161,8 @@ fn a_definition_that_cannot_work_is_refused_and_what_has_no_effect_is_named() {
             "metadata.name",
             "spec.conversion.strategy",
             "spec.versions",
-            "spec.versions[0].schema.openAPIV3Schema.properties[spec].properties[size].type",
+            "spec.validation.openAPIV3Schema.properties[spec].properties[size].type",
+            "status.storedVersions",
         ]
     );
     let mut rules = definition();
