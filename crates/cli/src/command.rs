@@ -3,23 +3,40 @@
 mod agent;
 mod approve;
 mod artifact;
+mod audit;
+mod bootstrap;
+mod check;
 mod completions;
+mod describe;
+mod doctor;
 mod down;
 mod engine;
+mod explain;
+mod freeze;
+mod get;
 mod hold;
 mod init;
+mod install;
+mod load;
 mod node;
+mod plan;
+mod policy;
 mod promote;
 mod release;
 mod request;
+mod retire;
 mod roles;
 mod rollback;
 mod run;
 mod samples;
+mod scale;
 mod server;
+mod service_arg;
 mod status;
+mod template;
 mod token;
 mod up;
+mod wait_for;
 
 use clap::Subcommand;
 
@@ -33,14 +50,41 @@ pub(crate) enum Command {
     Down(down::DownArgs),
     Init(init::InitArgs),
     Run(run::RunArgs),
+    Plan(plan::PlanArgs),
+    Get(get::GetArgs),
+    Has(get::HasArgs),
+    Ls(template::LsArgs),
+    Template(template::TemplateArgs),
+    Prepare(template::PrepareArgs),
+    Docs(template::DocsArgs),
     #[command(subcommand)]
     Artifact(artifact::ArtifactCommand),
     Release(release::ReleaseArgs),
     Promote(promote::PromoteArgs),
     Approve(approve::ApproveArgs),
     Rollback(rollback::RollbackArgs),
+    Retire(retire::RetireArgs),
+    Confirm(retire::ConfirmArgs),
+    Scale(scale::ScaleArgs),
     Hold(hold::HoldArgs),
+    #[command(subcommand)]
+    Freeze(freeze::FreezeCommand),
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     Status(status::StatusArgs),
+    Check(check::CheckArgs),
+    Load(load::LoadArgs),
+    Wait(wait_for::WaitArgs),
+    #[command(subcommand)]
+    Describe(describe::DescribeCommand),
+    History(describe::HistoryArgs),
+    Diff(explain::DiffArgs),
+    Preview(explain::PreviewArgs),
+    #[command(subcommand)]
+    Explain(explain::ExplainCommand),
+    Audit(audit::AuditArgs),
+    Bootstrap(bootstrap::BootstrapArgs),
+    Install(install::InstallArgs),
     #[command(subcommand)]
     Token(token::TokenCommand),
     #[command(subcommand)]
@@ -48,6 +92,7 @@ pub(crate) enum Command {
     Node(node::NodeArgs),
     Server(server::ServerArgs),
     Agent(agent::AgentArgs),
+    Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -57,18 +102,42 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<Outcome, 
         Command::Down(args) => down::run(&args, context).await,
         Command::Init(args) => init::run(&args, context).await,
         Command::Run(args) => run::run(args, context).await,
+        Command::Plan(args) => plan::run(args, context).await,
+        Command::Get(args) => get::run(&args, context),
+        Command::Has(args) => get::has(&args, context).await,
+        Command::Ls(args) => template::ls(&args, context).await,
+        Command::Template(args) => template::run(&args, context).await,
+        Command::Prepare(args) => template::prepare(&args).await,
+        Command::Docs(args) => template::docs(&args).await,
         Command::Artifact(command) => artifact::run(command, context).await,
         Command::Release(args) => release::run(args, context).await,
         Command::Promote(args) => promote::run(args, context).await,
         Command::Approve(args) => approve::run(args, context).await,
         Command::Rollback(args) => rollback::run(args, context).await,
+        Command::Retire(args) => retire::run(args, context).await,
+        Command::Confirm(args) => retire::confirm(args, context).await,
+        Command::Scale(args) => scale::run(args, context).await,
         Command::Hold(args) => hold::run(args, context).await,
+        Command::Freeze(command) => freeze::run(command, context).await,
+        Command::Policy(command) => policy::run(command, context).await,
+        Command::Wait(args) => wait_for::run(args, context).await,
+        Command::Describe(command) => describe::run(command, context).await,
+        Command::History(args) => describe::history(args, context).await,
+        Command::Diff(args) => explain::diff(args, context).await,
+        Command::Preview(args) => explain::preview(args, context).await,
+        Command::Explain(command) => explain::run(command, context).await,
+        Command::Audit(args) => audit::run(args, context).await,
+        Command::Bootstrap(args) => bootstrap::run(args, context).await,
+        Command::Install(args) => install::run(args, context),
         Command::Status(args) => status::run(args, context).await,
+        Command::Check(args) => check::run(args, context).await,
+        Command::Load(args) => load::run(args, context).await,
         Command::Token(command) => token::run(command, context).await,
         Command::Engine(command) => engine::run(command, context).await,
         Command::Node(args) => node::run(args, context).await,
         Command::Server(args) => server::run(args, context).await,
         Command::Agent(args) => agent::run(args, context).await,
+        Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Completions(args) => completions::run(&args),
     }
 }

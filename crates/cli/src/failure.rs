@@ -1,10 +1,11 @@
 //! How a command says that it could not do its work.
 
 use std::error::Error;
-use std::fmt::Write as _;
 
 use foreshore_model::ExitCode;
 use foreshore_model::api::Problem;
+
+pub(crate) use foreshore_model::chain;
 
 /// What went wrong, how the command ends, and what to type next.
 #[derive(Debug)]
@@ -51,34 +52,9 @@ impl Failure {
     }
 }
 
-/// Writes an error and its sources on one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        // Some libraries repeat their source in their own message.
-        if !text.ends_with(&said) {
-            write!(text, ": {said}").expect("writing to a string cannot fail");
-        }
-        source = cause.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("cannot read `x`")]
-    struct Outer(#[source] std::io::Error);
-
-    #[test]
-    fn a_chain_is_printed_once() {
-        let error = Outer(std::io::Error::other("no such file"));
-        assert_eq!(chain(&error), "cannot read `x`: no such file");
-    }
 
     #[test]
     fn the_servers_code_is_the_commands_code() {

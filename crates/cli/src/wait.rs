@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use foreshore_model::api::{ServiceStatus, Status};
 use foreshore_model::outcome::Cause;
-use foreshore_model::{EnvironmentName, ExitCode, Outcome as Report, Phase, ServiceName};
+use foreshore_model::{EnvironmentName, ExitCode, Outcome as Report, Phase, ServiceName, nearest};
 
 use crate::client::Client;
 use crate::context::Context;
@@ -56,22 +56,77 @@ pub(crate) async fn until_settled(
         if !standings.contains(&Standing::Pending) {
             return conclude(awaited, &standings, &status);
         }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Failure::new(
-                ExitCode::TimedOut,
-                format!("not settled after {timeout:?}; the work goes on"),
-            )
-            .hint("follow it with `foreshore status --wait`"));
-        }
-        let seconds = left.as_secs().clamp(1, POLL_SECONDS);
-        status = client
-            .get(&format!(
-                "/status?after={}&timeout={seconds}",
-                path_segment(&status.version)
-            ))
-            .await?;
+        status = next_status(client, &status, deadline, timeout).await?;
     }
+}
+
+/// Waits until the status is as wanted.
+pub(crate) async fn for_status(
+    client: &Client,
+    timeout: Duration,
+    mut is_wanted: impl FnMut(&Status) -> bool,
+) -> Result<(), Failure> {
+    let deadline = Instant::now() + timeout;
+    let mut status: Status = client.get("/status").await?;
+    while !is_wanted(&status) {
+        status = next_status(client, &status, deadline, timeout).await?;
+    }
+    Ok(())
+}
+
+/// Fails if there is nothing that could be waited for.
+pub(crate) async fn exists(client: &Client, awaited: &Awaited) -> Result<(), Failure> {
+    let status: Status = client.get("/status").await?;
+    let found = find(awaited, &status);
+    let known = found.is_some_and(|row| {
+        awaited
+            .sequence
+            .is_none_or(|sequence| sequence <= row.release.sequence)
+    });
+    if known {
+        return Ok(());
+    }
+    let (service, environment) = (&awaited.service, &awaited.environment);
+    if let (Some(row), Some(sequence)) = (found, awaited.sequence) {
+        return Err(Failure::new(
+            ExitCode::NotFound,
+            format!("{service} has no release number {sequence} in {environment}"),
+        )
+        .hint(format!("the newest is number {}", row.release.sequence)));
+    }
+    let failure = Failure::new(
+        ExitCode::NotFound,
+        format!("service `{service}` has no release in {environment}"),
+    );
+    let names = status.services.iter().map(|row| row.service.as_str());
+    Err(match nearest(service.as_str(), names) {
+        Some(near) if near != service.as_str() => failure.hint(format!("did you mean `{near}`?")),
+        _ => failure.hint("build one with `foreshore run build` in its repository"),
+    })
+}
+
+/// Returns the next status that is another, or says that the time is over.
+async fn next_status(
+    client: &Client,
+    status: &Status,
+    deadline: Instant,
+    timeout: Duration,
+) -> Result<Status, Failure> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(Failure::new(
+            ExitCode::TimedOut,
+            format!("not settled after {timeout:?}; the work goes on"),
+        )
+        .hint("follow it with `foreshore status --wait`"));
+    }
+    let seconds = left.as_secs().clamp(1, POLL_SECONDS);
+    client
+        .get(&format!(
+            "/status?after={}&timeout={seconds}",
+            path_segment(&status.version)
+        ))
+        .await
 }
 
 fn find<'a>(awaited: &Awaited, status: &'a Status) -> Option<&'a ServiceStatus> {
@@ -168,6 +223,16 @@ fn printable(text: &str) -> String {
         .collect()
 }
 
+/// Says which release took the place, and who made it.
+fn successor(awaited: &Awaited, status: &Status) -> String {
+    find(awaited, status).map_or_else(String::new, |row| {
+        format!(
+            ", {} by {}",
+            row.release.artifact_id, row.release.actor.name
+        )
+    })
+}
+
 fn conclude(
     awaited: &[Awaited],
     standings: &[Standing],
@@ -204,8 +269,9 @@ fn conclude(
         return Err(Failure::new(
             ExitCode::Conflict,
             format!(
-                "the release of {} was superseded by number {by}",
-                name(index)
+                "the release of {} was superseded by number {by}{}",
+                name(index),
+                successor(&awaited[index], status)
             ),
         ));
     }

@@ -19,8 +19,12 @@ use crate::terminal::Outcome;
 #[derive(Debug, Args)]
 pub(crate) struct AgentArgs {
     /// Kubeconfig of the cluster
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "in_cluster")]
+    kubeconfig: Option<PathBuf>,
+
+    /// Work on the cluster that this process runs in, as its pod's account
+    #[arg(long, conflicts_with_all = ["kubeconfig", "context"])]
+    in_cluster: bool,
 
     /// Context of the kubeconfig, instead of its current one
     #[arg(long, value_name = "NAME")]
@@ -50,8 +54,9 @@ pub(crate) async fn run(args: AgentArgs, context: &Context) -> Result<Outcome, F
     let credential = context.credential()?;
     let options = roles::AgentOptions {
         data: context.data()?,
-        kubeconfig: Some(args.kubeconfig),
+        kubeconfig: args.kubeconfig,
         context: args.context,
+        in_cluster: args.in_cluster,
         config_repository: args
             .config_repo
             .unwrap_or_else(|| format!("{}/git/config.git", credential.server)),

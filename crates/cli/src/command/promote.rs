@@ -1,10 +1,11 @@
 //! `foreshore promote`: release into an environment what its source environment runs.
 
 use clap::Args;
+use foreshore_model::EnvironmentName;
 use foreshore_model::api::Selection;
-use foreshore_model::{EnvironmentName, ServiceName};
 
 use super::request::{self, RequestArgs, Wish};
+use super::service_arg::ServiceArg;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::terminal::Outcome;
@@ -16,11 +17,11 @@ use crate::terminal::Outcome;
 /// question.
 #[derive(Debug, Args)]
 pub(crate) struct PromoteArgs {
-    /// Service to promote
-    service: ServiceName,
+    #[command(flatten)]
+    service: ServiceArg,
 
     /// Environment to promote from, instead of the environment's own source
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, alias = "from-env", value_name = "NAME")]
     from: Option<EnvironmentName>,
 
     #[command(flatten)]
@@ -29,7 +30,7 @@ pub(crate) struct PromoteArgs {
 
 pub(crate) async fn run(args: PromoteArgs, context: &Context) -> Result<Outcome, Failure> {
     let wish = Wish {
-        service: args.service,
+        service: args.service.resolve()?,
         selection: Selection::From(args.from),
         hold: false,
     };

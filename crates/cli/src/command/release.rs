@@ -1,10 +1,11 @@
 //! `foreshore release`: put a named artifact, or the newest of a branch, into an environment.
 
 use clap::Args;
+use foreshore_model::ArtifactId;
 use foreshore_model::api::Selection;
-use foreshore_model::{ArtifactId, ServiceName};
 
 use super::request::{self, RequestArgs, Wish};
+use super::service_arg::ServiceArg;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::terminal::Outcome;
@@ -13,10 +14,10 @@ use crate::terminal::Outcome;
 ///
 /// Names the artifact by its id, or takes the newest of a branch.
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("which").required(true).args(["artifact", "branch"])))]
+#[command(group(clap::ArgGroup::new("which").required(true).args(["artifact", "branch", "current_branch"])))]
 pub(crate) struct ReleaseArgs {
-    /// Service to release
-    service: ServiceName,
+    #[command(flatten)]
+    service: ServiceArg,
 
     /// Artifact to release
     #[arg(long, value_name = "ID")]
@@ -26,6 +27,10 @@ pub(crate) struct ReleaseArgs {
     #[arg(short, long, value_name = "NAME")]
     branch: Option<String>,
 
+    /// Take the newest artifact of the branch that is checked out here
+    #[arg(short, long)]
+    current_branch: bool,
+
     #[command(flatten)]
     request: RequestArgs,
 }
@@ -34,6 +39,7 @@ pub(crate) async fn run(args: ReleaseArgs, context: &Context) -> Result<Outcome,
     let selection = match (args.artifact, args.branch) {
         (Some(id), _) => Selection::Id(id),
         (None, Some(branch)) => Selection::Branch(branch),
+        (None, None) if args.current_branch => Selection::Branch(current_branch()?),
         (None, None) => {
             return Err(
                 Failure::usage("name an artifact").hint("give --artifact ID or --branch NAME")
@@ -42,7 +48,7 @@ pub(crate) async fn run(args: ReleaseArgs, context: &Context) -> Result<Outcome,
     };
     request::send(
         Wish {
-            service: args.service,
+            service: args.service.resolve()?,
             selection,
             hold: false,
         },
@@ -50,4 +56,13 @@ pub(crate) async fn run(args: ReleaseArgs, context: &Context) -> Result<Outcome,
         context,
     )
     .await
+}
+
+/// Returns the branch that is checked out in this directory.
+fn current_branch() -> Result<String, Failure> {
+    let facts = foreshore_git::SourceFacts::of(std::path::Path::new("."))
+        .map_err(|error| Failure::from_error(foreshore_model::ExitCode::Usage, &error))?;
+    facts.branch.ok_or_else(|| {
+        Failure::usage("no branch is checked out here").hint("name one with --branch NAME")
+    })
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use clap::Args;
-use foreshore_model::api::{ReleaseAnswer, ReleaseRequest, Selection};
-use foreshore_model::{EnvironmentName, ExitCode, ReleaseFile, ServiceName};
+use foreshore_model::api::{ReleaseAnswer, ReleaseRequest, Selection, Status};
+use foreshore_model::{Digest, EnvironmentName, ExitCode, ReleaseFile, ServiceName};
 
 use crate::client::Client;
 use crate::context::Context;
@@ -15,9 +15,20 @@ use crate::wait::{self, Awaited};
 /// Options of every command that asks for a release.
 #[derive(Debug, Args)]
 pub(crate) struct RequestArgs {
-    /// Environment to release into
-    #[arg(short, long, env = "FORESHORE_ENVIRONMENT", value_name = "NAME")]
-    pub(crate) env: EnvironmentName,
+    /// Environment to release into (several with commas)
+    #[arg(
+        short,
+        long,
+        env = "FORESHORE_ENVIRONMENT",
+        value_name = "NAME",
+        value_delimiter = ',',
+        required = true
+    )]
+    pub(crate) env: Vec<EnvironmentName>,
+
+    /// Accepted for old habits; the environment says which namespace it is
+    #[arg(short, long, value_name = "NAME", hide = true)]
+    namespace: Option<String>,
 
     /// Why, for the audit trail
     #[arg(short, long, default_value = "", value_name = "TEXT")]
@@ -52,23 +63,109 @@ pub(crate) struct Wish {
     pub(crate) hold: bool,
 }
 
-/// Sends the request, says what became of it, and follows it if asked to.
+/// Sends one request for each environment, says what became of each, and follows them if asked to.
 pub(crate) async fn send(
     wish: Wish,
     args: &RequestArgs,
     context: &Context,
 ) -> Result<Outcome, Failure> {
     let client = context.client()?;
+    if let Some(namespace) = &args.namespace {
+        context.terminal.warn(&format!(
+            "--namespace {namespace} changes nothing: the environment says which namespace it is"
+        ));
+    }
+    if let [environment] = args.env.as_slice() {
+        return match ask(&client, &wish, environment, args, context).await? {
+            Asked::Answered(outcome) => Ok(outcome),
+            Asked::Committed(answer) => {
+                conclude(&client, *answer, args.wait.then_some(args.timeout), context).await
+            }
+        };
+    }
+    send_to_all(&client, &wish, args, context).await
+}
+
+/// Asks for one environment after the other; the first that is refused ends it.
+async fn send_to_all(
+    client: &Client,
+    wish: &Wish,
+    args: &RequestArgs,
+    context: &Context,
+) -> Result<Outcome, Failure> {
+    let mut answers = Vec::new();
+    let mut awaited = Vec::new();
+    for environment in &args.env {
+        let asked = ask(client, wish, environment, args, context).await;
+        let answer = match asked {
+            Ok(Asked::Committed(answer)) => *answer,
+            Ok(Asked::Answered(_)) => continue,
+            Err(failure) => {
+                let done: Vec<String> = answers.iter().map(describe).collect();
+                return Err(match done.as_slice() {
+                    [] => failure,
+                    _ => failure.hint(format!("done before that: {}", done.join("; "))),
+                });
+            }
+        };
+        if let ReleaseAnswer::Committed { release, .. } | ReleaseAnswer::Unchanged { release } =
+            &answer
+        {
+            awaited.push(Awaited {
+                service: release.service.clone(),
+                environment: release.environment.clone(),
+                sequence: Some(release.sequence),
+            });
+        }
+        answers.push(answer);
+    }
+    let text: Vec<String> = answers.iter().map(describe).collect();
+    let waits = answers
+        .iter()
+        .any(|answer| matches!(answer, ReleaseAnswer::Requested { .. }));
+    if args.wait && !awaited.is_empty() {
+        context.terminal.say(&text.join("\n"));
+        wait::until_settled(client, &awaited, args.timeout, context).await?;
+    }
+    let outcome = Outcome::answer(&answers, text.join("\n"))?;
+    Ok(if waits {
+        outcome.with_code(ExitCode::Refused)
+    } else {
+        outcome
+    })
+}
+
+/// How far asking for one environment went.
+enum Asked {
+    /// A dry run, or nothing to do: this is all there is to say.
+    Answered(Outcome),
+    Committed(Box<ReleaseAnswer>),
+}
+
+async fn ask(
+    client: &Client,
+    wish: &Wish,
+    environment: &EnvironmentName,
+    args: &RequestArgs,
+    context: &Context,
+) -> Result<Asked, Failure> {
+    let key = args.idempotency_key.as_ref().map_or_else(
+        || ulid::Ulid::generate().to_string(),
+        |key| {
+            if args.env.len() > 1 {
+                format!("{key}/{environment}")
+            } else {
+                key.clone()
+            }
+        },
+    );
     let mut request = ReleaseRequest {
-        service: wish.service,
-        environment: args.env.clone(),
-        selection: wish.selection,
+        service: wish.service.clone(),
+        environment: environment.clone(),
+        selection: wish.selection.clone(),
         reason: args.reason.clone(),
-        idempotency_key: args
-            .idempotency_key
-            .clone()
-            .unwrap_or_else(|| ulid::Ulid::generate().to_string()),
-        expected: None,
+        idempotency_key: key,
+        expected: runs_now(client, &wish.service, environment).await?,
         hold: wish.hold,
         dry_run: true,
     };
@@ -79,7 +176,7 @@ pub(crate) async fn send(
             _ => describe(&answer),
         };
         if args.dry_run || !matches!(answer, ReleaseAnswer::Steps { .. }) {
-            return Outcome::answer(&answer, steps);
+            return Ok(Asked::Answered(Outcome::answer(&answer, steps)?));
         }
         context.terminal.say(&steps);
         if !context.terminal.confirm("Commit this?") {
@@ -88,7 +185,21 @@ pub(crate) async fn send(
     }
     request.dry_run = false;
     let answer: ReleaseAnswer = client.post("/releases", &request).await?;
-    conclude(&client, answer, args.wait.then_some(args.timeout), context).await
+    Ok(Asked::Committed(Box::new(answer)))
+}
+
+/// What the environment holds as the person sees it: whoever moves first in between is named.
+async fn runs_now(
+    client: &Client,
+    service: &ServiceName,
+    environment: &EnvironmentName,
+) -> Result<Option<Digest>, Failure> {
+    let status: Status = client.get("/status").await?;
+    let row = status
+        .services
+        .into_iter()
+        .find(|row| row.service == *service && row.environment == *environment);
+    Ok(row.map(|row| row.release.artifact))
 }
 
 /// Turns an answer into the command's outcome, following the release first if asked to.

@@ -1,0 +1,140 @@
+//! `foreshore bootstrap`: brings everything back on an empty cluster, from git.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use foreshore_model::api::{ServiceStatus, Status};
+use foreshore_model::{EnvironmentName, ExitCode, Phase, SiteName, clock};
+use foreshore_server::{credentials, roles};
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::terminal::Outcome;
+use crate::wait;
+
+/// Bring every service of an environment back on an empty cluster
+///
+/// Runs an agent until everything that git says is healthy in this cluster,
+/// and ends. Nothing of the old cluster is needed.
+#[derive(Debug, Args)]
+pub(crate) struct BootstrapArgs {
+    /// Kubeconfig of the cluster
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: PathBuf,
+
+    /// Context of the kubeconfig, instead of its current one
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+
+    /// Address of the config repository, instead of the server's own
+    #[arg(long, value_name = "URL")]
+    config_repo: Option<String>,
+
+    /// Environment to bring back (can be repeated)
+    #[arg(
+        long = "environment",
+        env = "FORESHORE_ENVIRONMENT",
+        required = true,
+        value_name = "NAME"
+    )]
+    environments: Vec<EnvironmentName>,
+
+    /// Which cluster of its environments this is
+    #[arg(long, default_value = "local", value_name = "NAME")]
+    site: SiteName,
+
+    /// How long it may take
+    #[arg(long, default_value = "15m", value_parser = wait::duration, value_name = "DURATION")]
+    timeout: Duration,
+}
+
+/// What was brought back.
+#[derive(Debug, Serialize)]
+struct Rebuilt {
+    services: Vec<String>,
+    seconds: f64,
+}
+
+pub(crate) async fn run(args: BootstrapArgs, context: &Context) -> Result<Outcome, Failure> {
+    let client = context.client()?;
+    // The agent's own token reports; a person's may not.
+    let agent = credentials::read(&context.data()?, credentials::AGENT);
+    let credential = match agent {
+        Some(credential) => credential,
+        None => context.credential()?,
+    };
+    let (started, since) = (Instant::now(), clock::now());
+    let before: Status = client.get("/status").await?;
+    let wanted = wanted(&before, &args.environments);
+    if wanted.is_empty() {
+        return Err(Failure::new(
+            ExitCode::NotFound,
+            "no service is released in these environments",
+        )
+        .hint("`foreshore status` shows what is released where"));
+    }
+    let shutdown = CancellationToken::new();
+    let options = roles::AgentOptions {
+        data: context.data()?.join("bootstrap"),
+        kubeconfig: Some(args.kubeconfig),
+        context: args.context,
+        in_cluster: false,
+        config_repository: args
+            .config_repo
+            .unwrap_or_else(|| format!("{}/git/config.git", credential.server)),
+        server: credential.server,
+        token: credential.token,
+        environments: args.environments.clone(),
+        site: args.site.clone(),
+    };
+    let mut agent = tokio::spawn(roles::agent(options, shutdown.clone()));
+    let settled = wait::for_status(&client, args.timeout, |status| {
+        status
+            .services
+            .iter()
+            .filter(|row| args.environments.contains(&row.environment))
+            .all(|row| is_back(row, &args.site, since))
+    });
+    tokio::select! {
+        settled = settled => settled?,
+        ended = &mut agent => {
+            let ended = ended.map_err(|error| Failure::new(ExitCode::Bug, error.to_string()))?;
+            ended.map_err(|error| Failure::from_error(error.exit_code(), &error))?;
+            return Err(Failure::new(ExitCode::Failed, "the agent ended before everything was back"));
+        }
+    }
+    shutdown.cancel();
+    // It has told all it had to tell; how it ends changes nothing.
+    drop(agent.await);
+    let rebuilt = Rebuilt {
+        services: wanted,
+        seconds: started.elapsed().as_secs_f64(),
+    };
+    let text = format!(
+        "{} services are back and healthy after {:.1} s",
+        rebuilt.services.len(),
+        rebuilt.seconds
+    );
+    Outcome::answer(&rebuilt, text)
+}
+
+fn wanted(status: &Status, environments: &[EnvironmentName]) -> Vec<String> {
+    let rows = status.services.iter();
+    rows.filter(|row| environments.contains(&row.environment))
+        .map(|row| format!("{}/{}", row.environment, row.service))
+        .collect()
+}
+
+/// Whether the site has told since then that the present release is healthy.
+fn is_back(row: &ServiceStatus, site: &SiteName, since: Timestamp) -> bool {
+    row.outcomes.iter().any(|outcome| {
+        outcome.site == *site
+            && outcome.at >= since
+            && outcome.sequence == row.release.sequence
+            && outcome.phase == Phase::Healthy
+    })
+}

@@ -1,0 +1,56 @@
+//! `foreshore install`: what an agent needs in a real cluster, with the least rights.
+
+use clap::Args;
+use foreshore_model::{EnvironmentName, ExitCode, SiteName};
+use foreshore_server::install::{Installation, manifests, objects};
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::terminal::Outcome;
+
+/// Print what an agent needs to live in a cluster
+///
+/// Apply it with kubectl or from a repository of your own. Each right is
+/// listed with what breaks without it.
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    /// Print the manifests; nothing is changed
+    #[arg(long, required = true)]
+    print: bool,
+
+    /// Image with this program
+    #[arg(long, value_name = "IMAGE")]
+    image: String,
+
+    /// Address of the server, as the cluster reaches it
+    #[arg(long = "server-url", value_name = "URL")]
+    server: String,
+
+    /// Environment that the agent carries out (can be repeated)
+    #[arg(
+        long = "environment",
+        env = "FORESHORE_ENVIRONMENT",
+        required = true,
+        value_name = "NAME"
+    )]
+    environments: Vec<EnvironmentName>,
+
+    /// Which cluster of its environments it is
+    #[arg(long, default_value = "local", value_name = "NAME")]
+    site: SiteName,
+}
+
+pub(crate) fn run(args: InstallArgs, context: &Context) -> Result<Outcome, Failure> {
+    let installation = Installation {
+        image: args.image,
+        server: args.server,
+        environments: args.environments,
+        site: args.site,
+    };
+    let text =
+        manifests(&installation).map_err(|error| Failure::from_error(ExitCode::Bug, &error))?;
+    context
+        .terminal
+        .say("next: make the secret as the first lines say, then `kubectl apply -f -`");
+    Outcome::answer(&objects(&installation), text)
+}
