@@ -84,7 +84,7 @@ fn lines(old: &str, new: &str) -> String {
     let mut skipped = false;
     for (index, (sign, line)) in rows.iter().enumerate() {
         if near(index) {
-            if skipped {
+            if skipped && !text.is_empty() {
                 text.push_str("@@\n");
             }
             skipped = false;
