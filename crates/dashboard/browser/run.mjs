@@ -6,14 +6,14 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
 const [program, flag, folder] = process.argv.slice(2);
 assert.ok(program, "usage: node run.mjs PROGRAM [--screenshots FOLDER]");
 const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
-const patience = 60_000;
+const patience = 120_000;
 const pages = {
   overview: "/", services: "/services", service: "/services/fraud", releases: "/releases", history: "/releases/prod/orders", pods: "/pods",
   nodes: "/nodes", events: "/events", checks: "/checks", logs: "/logs?service=orders&environment=prod", audit: "/audit", search: "/search?q=pay",
@@ -64,6 +64,13 @@ async function findings(page) {
     .map((found) => `${found.id}: ${found.nodes.map((node) => node.html.slice(0, 160)).slice(0, 3).join(" | ")}`);
 }
 
+async function picture(page, name) {
+  const session = await page.context().newCDPSession(page);
+  const { data } = await session.send("Page.captureScreenshot", { format: "webp", quality: 70 });
+  writeFileSync(`${folder}/${name}.webp`, Buffer.from(data, "base64"));
+  await session.detach();
+}
+
 async function looks() {
   for (const colorScheme of ["light", "dark"]) {
     const own = await context({ colorScheme, bypassCSP: true });
@@ -72,7 +79,7 @@ async function looks() {
     for (const [name, path] of Object.entries(pages)) {
       await fact(`${name} has no serious finding in ${colorScheme}`, async () => {
         await page.goto(path);
-        if (flag) await page.screenshot({ path: `${folder}/${name}-${colorScheme}.png` });
+        if (flag) await picture(page, `${name}-${colorScheme}`);
         assert.deepEqual(await findings(page), []);
       });
     }
@@ -86,7 +93,7 @@ async function phone() {
   for (const [name, path] of Object.entries(pages)) {
     await fact(`${name} fits a phone`, async () => {
       await page.goto(path);
-      if (flag) await page.screenshot({ path: `${folder}/${name}-phone.png` });
+      if (flag) await picture(page, `${name}-phone`);
       const width = await page.evaluate(() => document.documentElement.scrollWidth);
       assert.ok(width <= 391, `${name} is ${width} wide`);
     });

@@ -118,7 +118,7 @@ fn write(html: &mut Html, preview: &Preview, token: &str) {
     }
     html.raw("></label>");
     if let Some(name) = &preview.typed {
-        html.raw("<label>This is production. Type <strong>").text(name).raw("</strong> to go on <input name=typed required autocomplete=off autocapitalize=none spellcheck=false></label>");
+        html.raw("<label><span>This is production. Type <strong>").text(name).raw("</strong> to go on</span><input name=typed required autocomplete=off autocapitalize=none spellcheck=false></label>");
     }
     html.raw("<p class=actions><a class=button id=cancel autofocus")
         .attribute("href", crate::html::own(&preview.back))
