@@ -7,6 +7,7 @@ mod command;
 mod context;
 mod failure;
 mod logging;
+mod measure;
 mod terminal;
 mod wait;
 
