@@ -12,6 +12,7 @@ pub mod proxy;
 pub mod redact;
 pub mod seed;
 pub mod tempdir;
+pub mod transcript;
 pub mod wait;
 
 pub use cluster::Cluster;

@@ -14,6 +14,7 @@ mod contract;
 mod differences;
 mod helm;
 mod killed;
+mod transcripts;
 mod world;
 
 macro_rules! contracts {
