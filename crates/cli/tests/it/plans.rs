@@ -505,7 +505,7 @@ async fn mistakes_in_a_service_file_have_a_place_and_a_caret() -> Result<()> {
     );
     fails(
         &stage
-            .foreshore(&["explain", "resources", "-e", "dve"])
+            .foreshore(&["explain", "resources", "-e", "devv"])
             .await?,
         6,
         &["did you mean `dev`?"],
