@@ -89,7 +89,7 @@ pub(crate) struct Disk {
 impl Disk {
     /// Opens or creates the file and reads everything in it.
     pub(crate) fn open(
-        source: Source,
+        source: &Source,
         durability: Durability,
         cache_bytes: usize,
     ) -> Result<Opened, OpenError> {
@@ -102,7 +102,7 @@ impl Disk {
         }
         // The file library asserts some of its invariants; a damaged file must be an error here.
         let opened =
-            std::panic::catch_unwind(AssertUnwindSafe(|| open_and_load(&source, cache_bytes)));
+            std::panic::catch_unwind(AssertUnwindSafe(|| open_and_load(source, cache_bytes)));
         let (database, snapshot, history) = opened.unwrap_or_else(|_| {
             Err(OpenError::Damaged {
                 path: path.to_owned(),

@@ -163,7 +163,7 @@ impl Store {
         let (disk, snapshot, history) = match source {
             None => (None, Snapshot::default(), History::default()),
             Some(source) => {
-                let opened = Disk::open(source, durability, limits.cache_bytes)?;
+                let opened = Disk::open(&source, durability, limits.cache_bytes)?;
                 (Some(opened.disk), opened.snapshot, opened.history)
             }
         };

@@ -67,6 +67,10 @@ fn protobuf() -> Vec<u8> {
     [b"k8s\0".to_vec(), envelope].concat()
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "it is a table: one request after the other"
+)]
 fn samples() -> Vec<Sample> {
     let maps = "/api/v1/namespaces/default/configmaps";
     let deployments = "/apis/apps/v1/namespaces/default/deployments";

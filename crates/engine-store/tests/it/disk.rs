@@ -149,8 +149,14 @@ impl StorageBackend for Disk {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.call()?;
-        state.pending.clear();
-        state.durable = state.seen.clone();
+        let State {
+            durable,
+            seen,
+            pending,
+            ..
+        } = &mut *state;
+        pending.clear();
+        durable.clone_from(seen);
         Ok(())
     }
 
