@@ -1,49 +1,14 @@
 //! What people set without a build: floors, bounds, and when it counts as carried out.
 
-use foreshore_model::operations::{Bounds, Floor};
-use foreshore_model::{Operations, Phase, clock};
+use foreshore_model::operations::Bounds;
+use foreshore_model::{Operations, Phase};
 use foreshore_testkit::cluster::Kind;
-use jiff::{SignedDuration, Timestamp};
 
 use crate::scene::{Scene, deployment};
 
 async fn replicas(scene: &Scene) -> u64 {
     let found = scene.get("apps/v1", "Deployment", "web").await.unwrap();
     found["spec"]["replicas"].as_u64().unwrap()
-}
-
-pub(crate) async fn a_floor_holds_between_its_moments_and_then_lets_go(kind: Kind) {
-    let scene = Scene::new(kind, "floor").await;
-    scene
-        .repository
-        .release("web", &[deployment("web", "good")]);
-    let mut agent = scene.start().await;
-    agent.phase("web", 1, Phase::Healthy).await;
-    let soon = || clock::now() + SignedDuration::from_secs(2);
-    let floor = |number: u64, from: Timestamp, until: Timestamp| Operations {
-        number,
-        replicas: [("web".to_owned(), 1)].into(),
-        floors: vec![Floor {
-            workload: "web".to_owned(),
-            replicas: 3,
-            from,
-            until,
-        }],
-        ..Operations::default()
-    };
-    let begin = soon();
-    let far = begin + SignedDuration::from_hours(1);
-    scene.repository.operate("web", floor(1, begin, far));
-    scene
-        .until("the floor", async || replicas(&scene).await == 3)
-        .await;
-    assert!(clock::now() >= begin, "not before it begins");
-    let end = soon();
-    scene.repository.operate("web", floor(2, begin, end));
-    scene
-        .until("the end of the floor", async || replicas(&scene).await == 1)
-        .await;
-    assert!(clock::now() >= end, "not before it ends");
 }
 
 pub(crate) async fn operations_are_told_once_they_are_carried_out(kind: Kind) {
