@@ -5,9 +5,12 @@ mod build;
 mod client;
 mod command;
 mod context;
+mod doctor;
 mod failure;
 mod logging;
 mod measure;
+mod project;
+mod shuttle_name;
 mod terminal;
 mod wait;
 
@@ -28,7 +31,7 @@ fn main() -> ExitCode {
         let arguments: Vec<_> = std::env::args_os().skip(2).collect();
         foreshore_engine_node::pod_shim_main(&arguments);
     }
-    let arguments = Arguments::parse();
+    let arguments = Arguments::parse_from(words());
     logging::start(&arguments.global);
     let terminal = Terminal::new(&arguments.global);
     // One provider for every TLS connection of the process; a second install would only repeat it.
@@ -55,5 +58,30 @@ fn main() -> ExitCode {
     match runtime.block_on(command::run(arguments.command, &context)) {
         Ok(outcome) => context.terminal.finish(outcome),
         Err(failure) => context.terminal.fail(&failure),
+    }
+}
+
+/// What was typed; called `shuttle`, in the words of that program.
+fn words() -> Vec<std::ffi::OsString> {
+    let words: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let called = words
+        .first()
+        .map(std::path::Path::new)
+        .and_then(std::path::Path::file_name);
+    if called.is_none_or(|name| name != "shuttle") {
+        return words;
+    }
+    let texts: Option<Vec<String>> = words
+        .iter()
+        .map(|word| word.to_str().map(str::to_owned))
+        .collect();
+    let translated = texts
+        .ok_or_else(|| "an argument is no UTF-8 text".to_owned())
+        .and_then(|texts| shuttle_name::translate(&texts));
+    match translated {
+        Ok(words) => words.into_iter().map(Into::into).collect(),
+        Err(what) => clap::Command::new("shuttle")
+            .error(clap::error::ErrorKind::InvalidValue, what)
+            .exit(),
     }
 }
