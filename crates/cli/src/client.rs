@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use foreshore_model::ExitCode;
 use foreshore_model::api::Problem;
-use reqwest::{Method, StatusCode};
+use jiff::Timestamp;
+use reqwest::{Method, Response, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -49,6 +50,21 @@ impl Client {
         self.request(Method::GET, path, None::<&()>).await
     }
 
+    /// The same, with the server's clock when it answered.
+    pub(crate) async fn get_dated<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<(T, Option<Timestamp>), Failure> {
+        let response = self.send(Method::GET, path, None::<&()>).await?;
+        let date = response
+            .headers()
+            .get(header::DATE)
+            .and_then(|date| date.to_str().ok())
+            .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
+            .map(|date| date.timestamp());
+        Ok((self.understand(response).await?, date))
+    }
+
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -75,16 +91,29 @@ impl Client {
         path: &str,
         body: Option<&impl Serialize>,
     ) -> Result<T, Failure> {
+        let response = self.send(method, path, body).await?;
+        self.understand(response).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<Response, Failure> {
         let url = format!("{}/api/v1{path}", self.server);
         let mut request = self.http.request(method, &url).bearer_auth(&self.token);
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request
+        request
             .send()
             .await
-            .map_err(|error| self.unreachable(&error))?;
-        let status = response.status();
+            .map_err(|error| self.unreachable(&error))
+    }
+
+    async fn understand<T: DeserializeOwned>(&self, response: Response) -> Result<T, Failure> {
+        let (status, url) = (response.status(), response.url().clone());
         let bytes = response
             .bytes()
             .await
