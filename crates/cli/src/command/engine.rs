@@ -1,5 +1,7 @@
 //! `foreshore engine`: the embedded Kubernetes API by itself.
 
+mod support;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -16,6 +18,7 @@ use crate::terminal::Outcome;
 #[derive(Debug, Subcommand)]
 pub(crate) enum EngineCommand {
     Serve(ServeArgs),
+    Support(support::SupportArgs),
 }
 
 /// Serve the embedded Kubernetes API until interrupted
@@ -42,7 +45,10 @@ pub(crate) struct ServeArgs {
 }
 
 pub(crate) async fn run(command: EngineCommand, context: &Context) -> Result<Outcome, Failure> {
-    let EngineCommand::Serve(args) = command;
+    let args = match command {
+        EngineCommand::Serve(args) => args,
+        EngineCommand::Support(args) => return support::run(&args),
+    };
     let shutdown = CancellationToken::new();
     let signals = tokio::spawn(stopped_by_signal(shutdown.clone()));
     let options = roles::EngineOptions {
