@@ -1,5 +1,6 @@
 //! `bench`: measures something and writes it to docs/benchmarks.md.
 
+mod engine;
 mod load;
 mod report;
 mod spine;
@@ -46,6 +47,8 @@ enum Benchmark {
     Memory,
     /// The load generator beside wrk, oha, k6 and hey
     Load,
+    /// The embedded API beside the real one and etcd
+    Engine,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -71,9 +74,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             load::measure(arguments.rounds)?;
             return Ok(ExitCode::SUCCESS);
         }
+        Benchmark::Engine => {
+            engine::measure(arguments.rounds)?;
+            return Ok(ExitCode::SUCCESS);
+        }
     };
     let rounds = match arguments.name {
-        Benchmark::Load => unreachable!("it wrote sections of its own"),
+        Benchmark::Load | Benchmark::Engine => unreachable!("they wrote sections of their own"),
         Benchmark::RealStart => starts("real", arguments.rounds)?,
         Benchmark::EngineStart => starts("engine", arguments.rounds)?,
         Benchmark::Up => {
