@@ -1,4 +1,4 @@
-//! A run as JUnit writes it, which every CI system reads.
+//! A run as `JUnit` writes it, which every CI system reads.
 
 use std::fmt::Write as _;
 
@@ -28,7 +28,7 @@ pub fn junit(suite: &str, finished: &[Finished]) -> String {
         match step.state {
             State::Done => {}
             State::Unchanged => {
-                text.push_str("<skipped message=\"nothing it depends on changed\"/>")
+                text.push_str("<skipped message=\"nothing it depends on changed\"/>");
             }
             State::Left => text.push_str("<skipped message=\"what it needs failed\"/>"),
             State::Failed(code) => {

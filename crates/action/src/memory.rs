@@ -107,10 +107,9 @@ impl Memory {
 
 fn outcome(directory: &Path, outputs: &[String]) -> Result<String, MemoryError> {
     let files = matching(directory, outputs)?;
-    Ok(files
-        .into_iter()
-        .map(|(path, hash)| format!("{path} {hash}\n"))
-        .collect())
+    Ok(files.into_iter().fold(String::new(), |text, (path, hash)| {
+        format!("{text}{path} {hash}\n")
+    }))
 }
 
 /// Returns the files that fit one of the patterns, each with the hash of its content.

@@ -44,7 +44,7 @@ pub(crate) struct ShuttlePlan {
 impl Project {
     /// Reads the file of `directory`, or without one of the nearest directory above that has one.
     pub(crate) fn read(directory: Option<&Path>) -> Result<Self, Failure> {
-        let start = directory.unwrap_or(Path::new("."));
+        let start = directory.unwrap_or_else(|| Path::new("."));
         let start = std::path::absolute(start).map_err(|error| {
             Failure::usage(format!(
                 "`{}` is not a directory name: {error}",

@@ -47,7 +47,7 @@ pub(crate) fn translate(words: &[String]) -> Result<Vec<String>, String> {
             ("-v" | "--verbose", _) => project.push("-v".to_owned()),
             ("-o" | "--stdout", Some("has")) => rest.push("--stdout".to_owned()),
             ("-o" | "--output", Some("template")) => {
-                rest.extend(["--output-file".to_owned(), take()?])
+                rest.extend(["--output-file".to_owned(), take()?]);
             }
             ("--version", None) => return Ok(vec!["foreshore".to_owned(), "--version".to_owned()]),
             (_, None) if !word.starts_with('-') => command = Some(word),

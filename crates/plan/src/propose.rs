@@ -437,8 +437,9 @@ mod tests {
         let told: String = proposal
             .values
             .iter()
-            .map(|value| format!("{} {} {}\n", value.field, value.value, value.origin))
-            .collect();
+            .map(|value| format!("{} {} {}", value.field, value.value, value.origin))
+            .collect::<Vec<_>>()
+            .join("\n");
         assert!(told.contains("db (postgres:17)"), "{told}");
         assert!(
             !told.contains("hunter2") && !told.contains("a:b@"),

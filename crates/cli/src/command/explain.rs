@@ -155,7 +155,7 @@ pub(crate) fn difference_text(difference: &Difference) -> String {
             file.path, difference.from, file.path, difference.to, file.text
         )
     });
-    files.collect::<Vec<_>>().join("")
+    files.collect()
 }
 
 /// Everything a release would mean, before anybody asks for it.

@@ -26,7 +26,7 @@ pub(crate) struct PlanArgs {
     #[command(subcommand)]
     command: Option<PlanCommand>,
 
-    /// Go template to print it with: .Plan .PlanRaw .LocalPlanPath .ProjectPath .TempDirectoryPath
+    /// Go template to print it with: `.Plan .PlanRaw .LocalPlanPath .ProjectPath .TempDirectoryPath`
     #[arg(long, value_name = "TEXT")]
     template: Option<String>,
 

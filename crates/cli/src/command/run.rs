@@ -43,7 +43,7 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     list: bool,
 
-    /// Write how each action went, as JUnit does
+    /// Write how each action went, as `JUnit` does
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 

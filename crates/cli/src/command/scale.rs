@@ -17,6 +17,10 @@ use crate::wait;
 /// Commits operations.yaml beside the release; the agent carries it out
 /// through the scale subresource or the autoscaler. No build, no new release.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
 #[command(group(clap::ArgGroup::new("what").required(true).args(["replicas", "by", "min", "floor", "no_floor", "pause", "resume"])))]
 pub(crate) struct ScaleArgs {
     #[command(flatten)]

@@ -82,7 +82,7 @@ pub(crate) async fn run(args: &TemplateArgs, context: &Context) -> Result<Outcom
         )));
     }
     let target = project.temporary().join(name);
-    let written = fs::create_dir_all(target.parent().unwrap_or(Path::new(".")))
+    let written = fs::create_dir_all(target.parent().unwrap_or_else(|| Path::new(".")))
         .and_then(|()| fs::write(&target, rendered));
     written.map_err(|error| {
         Failure::new(
@@ -296,14 +296,19 @@ pub(crate) async fn docs(args: &DocsArgs) -> Result<Outcome, Failure> {
             Outcome::answer(&schema, text)
         }
         Some(DocsCommand::Variables) => {
-            let sources =
-                Sources::read(args.project.directory.as_deref().unwrap_or(Path::new("."))).await?;
+            let sources = Sources::read(
+                args.project
+                    .directory
+                    .as_deref()
+                    .unwrap_or_else(|| Path::new(".")),
+            )
+            .await?;
             let variables = &sources.plan.file.variables;
             let rows = variables.iter().map(|(name, variable)| {
                 let default = variable
                     .default
                     .as_ref()
-                    .map_or("required".to_owned(), ToString::to_string);
+                    .map_or_else(|| "required".to_owned(), ToString::to_string);
                 let description = match &variable.deprecated {
                     Some(advice) => format!("{} (deprecated: {advice})", variable.description),
                     None => variable.description.clone(),

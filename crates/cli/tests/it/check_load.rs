@@ -31,7 +31,10 @@ fn serve(stream: TcpStream) {
                 return;
             }
             if path.is_empty() {
-                path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+                line.split(' ')
+                    .nth(1)
+                    .unwrap_or_default()
+                    .clone_into(&mut path);
             }
             if let Some(value) = line.strip_prefix("Content-Length: ") {
                 length = value.trim().parse().unwrap_or(0);

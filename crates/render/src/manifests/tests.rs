@@ -223,8 +223,10 @@ fn every_shipped_plan_renders_as_recorded() {
         let files = &rendered[&"prod".parse().unwrap()];
         let found: String = files
             .iter()
-            .map(|(file, text)| format!("# {file}\n{text}---\n"))
-            .collect();
+            .map(|(file, text)| format!("# {file}\n{text}---"))
+            .chain([String::new()])
+            .collect::<Vec<_>>()
+            .join("\n");
         let path = folder.join(format!("{name}.yaml"));
         let recorded = std::fs::read_to_string(&path).unwrap_or_default();
         if recorded.is_empty() {
