@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::reach::is_inside;
+use crate::reach::datagrams_for;
 use crate::service::Backends;
 use crate::view::Views;
 
@@ -153,17 +153,7 @@ impl Flow {
         client: SocketAddr,
         endpoint: SocketAddr,
     ) -> io::Result<Self> {
-        // Inside the ground the endpoint sees the address of the client.
-        let inside = is_inside(endpoint.ip());
-        let (place, from) = if inside && is_inside(client.ip()) {
-            (ground, SocketAddr::new(client.ip(), 0))
-        } else if inside {
-            (ground, SocketAddr::from(([0, 0, 0, 0], 0)))
-        } else {
-            (&Ground::current(), SocketAddr::from(([0, 0, 0, 0], 0)))
-        };
-        let socket = Arc::new(UdpSocket::from_std(place.udp_socket(from)?)?);
-        socket.connect(endpoint).await?;
+        let socket = Arc::new(datagrams_for(ground, client.ip(), endpoint).await?);
         let answers = tokio::spawn(pass_back(Arc::clone(&socket), Arc::clone(front), client));
         Ok(Self {
             endpoint,
