@@ -2,18 +2,24 @@
 //!
 //! Every path starts with `/api/v1`; an answer that is not 2xx carries a [`Problem`].
 
+mod changes;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::ArtifactId;
-use crate::config::{Hold, Policy, Request, Tombstone};
+use crate::config::{Hold, Request};
 use crate::digest::Digest;
-use crate::freeze::{Effect, Freeze, Window};
-use crate::name::{EnvironmentName, FreezeName, PolicyName, ServiceName, SiteName};
+use crate::name::{EnvironmentName, ServiceName, SiteName};
 use crate::operations::Operations;
 use crate::outcome::{Outcome, Phase};
 use crate::person::Actor;
 use crate::release::{ReleaseFile, Verdict};
+
+pub use changes::{
+    ChangeAnswer, FreezeRequest, FreezeRow, OperationsAnswer, OperationsChange, OperationsRequest,
+    PolicyRow, RemovalsRequest, RetireAnswer, RetireRequest,
+};
 
 /// Why a request was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -255,142 +261,6 @@ pub struct HistoryEntry {
     pub reason: String,
     pub sequence: u64,
     pub artifact_id: ArtifactId,
-}
-
-/// `POST /api/v1/operations/<environment>/<service>`: change a service without a build.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OperationsRequest {
-    pub change: OperationsChange,
-    #[serde(default)]
-    pub reason: String,
-    /// The same key is carried out once, however often it arrives.
-    pub idempotency_key: String,
-    /// Refuse unless this is the number of the operations now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expected: Option<u64>,
-    #[serde(default)]
-    pub dry_run: bool,
-}
-
-/// One change of a service's operations; without a workload its only one is meant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum OperationsChange {
-    Replicas {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        workload: Option<String>,
-        replicas: u32,
-    },
-    /// More or fewer than now: what `-` and `+` ask for.
-    Step {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        workload: Option<String>,
-        by: i32,
-    },
-    Bounds {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        workload: Option<String>,
-        min: u32,
-        max: u32,
-    },
-    /// At least so many for a while; without `from` it begins now.
-    Floor {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        workload: Option<String>,
-        replicas: u32,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        from: Option<Timestamp>,
-        until: Timestamp,
-    },
-    /// Takes all floors away.
-    NoFloor {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        workload: Option<String>,
-    },
-    Pause,
-    Resume,
-}
-
-/// What became of a change of operations.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OperationsAnswer {
-    /// The commit; none if nothing had to change, or for a dry run.
-    pub commit: Option<String>,
-    /// What the file says after it.
-    pub operations: Operations,
-    /// What changed, in words.
-    pub words: Vec<String>,
-}
-
-/// `POST /api/v1/retire/<environment>/<service>`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RetireRequest {
-    pub reason: String,
-    pub idempotency_key: String,
-    /// Objects that keep data and may go all the same.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub confirmed: Vec<String>,
-    #[serde(default)]
-    pub dry_run: bool,
-}
-
-/// What becomes of a service that is retired.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RetireAnswer {
-    /// None for a dry run.
-    pub commit: Option<String>,
-    pub tombstone: Tombstone,
-    /// Objects that will be removed.
-    pub objects: Vec<String>,
-}
-
-/// `POST /api/v1/removals/<environment>/<service>`: let the present release take these objects away.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RemovalsRequest {
-    pub objects: Vec<String>,
-    pub reason: String,
-    pub idempotency_key: String,
-}
-
-/// `PUT /api/v1/freezes/<name>`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FreezeRequest {
-    pub effect: Effect,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub environments: Vec<EnvironmentName>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub services: Vec<ServiceName>,
-    pub window: Window,
-    pub time_zone: String,
-    pub reason: String,
-}
-
-/// One row of `GET /api/v1/freezes`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FreezeRow {
-    pub name: FreezeName,
-    pub freeze: Freeze,
-    /// Whether its window is open now.
-    pub open: bool,
-}
-
-/// One row of `GET /api/v1/policies`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PolicyRow {
-    pub name: PolicyName,
-    pub policy: Policy,
-}
-
-/// What a change of rules made: `PUT` and `DELETE` of policies, freezes and removals.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChangeAnswer {
-    /// None if the repository said so already.
-    pub commit: Option<String>,
-    pub subject: String,
 }
 
 /// `POST /api/v1/explain` and `/api/v1/diff`: what a release would meet, and change.

@@ -1,6 +1,6 @@
 //! The scenario language and everything that follows from it without touching the world.
 //!
-//! [`compile`] turns text into a checked [`Program`], [`bind`] adds addresses,
+//! [`compile()`] turns text into a checked [`Program`], [`bind()`] adds addresses,
 //! secrets and rows; [`Arrivals`] says when each request is due,
 //! [`Statistics`] holds what was measured, [`decide`] holds it against the
 //! gates and [`judge`] gives the verdict. Nothing here sends a byte, reads a

@@ -89,7 +89,7 @@ pub(crate) fn count(text: &str) -> Option<u64> {
     text.replace('_', "").parse().ok()
 }
 
-/// Writes a duration the way [`duration`] reads it, with three digits.
+/// Writes a duration the way `duration` reads it, with three digits.
 pub fn spell(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     let (number, unit) = if seconds == 0.0 {

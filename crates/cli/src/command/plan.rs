@@ -1,8 +1,9 @@
 //! `foreshore plan`: which plan, how to take a newer one, and who lags behind.
 
+mod rollout;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use clap::{Args, Subcommand};
 use foreshore_go_template::Value as TemplateValue;
@@ -18,7 +19,7 @@ use crate::build::{Sources, changes, lock_failure, resolve_failure, resolver};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::project::{Kind, Project, render_flag};
-use crate::terminal::{Outcome, Terminal, table};
+use crate::terminal::{Outcome, table};
 
 /// Print the plan of this project, or take a newer one
 #[derive(Debug, Args)]
@@ -39,7 +40,7 @@ enum PlanCommand {
     /// Pin the newest commit of the plan in foreshore.lock, and show what that changes
     Update(UpdateArgs),
     /// Carry the newest plan to every service below the given directories
-    Rollout(RolloutArgs),
+    Rollout(rollout::RolloutArgs),
     /// Show which plan each service below the given directories is pinned to
     Status {
         /// Directories to look in
@@ -63,30 +64,11 @@ struct UpdateArgs {
     accept_moved_tag: bool,
 }
 
-#[derive(Debug, Args)]
-struct RolloutArgs {
-    /// Directories to look in
-    #[arg(default_value = ".", value_name = "DIR")]
-    directories: Vec<PathBuf>,
-
-    /// Show what would change and stop
-    #[arg(long)]
-    dry_run: bool,
-
-    /// Do not ask
-    #[arg(short, long)]
-    yes: bool,
-
-    /// Action to run in each service before its lock is committed
-    #[arg(long, value_name = "ACTION")]
-    check: Option<String>,
-}
-
 pub(crate) async fn run(args: PlanArgs, context: &Context) -> Result<Outcome, Failure> {
     match args.command {
         None => print(args.template.as_deref(), &args.project, context).await,
         Some(PlanCommand::Update(args)) => update(&args, context).await,
-        Some(PlanCommand::Rollout(args)) => rollout(&args, context).await,
+        Some(PlanCommand::Rollout(args)) => rollout::rollout(&args, context).await,
         Some(PlanCommand::Status { directories }) => status(&directories).await,
     }
 }
@@ -305,139 +287,9 @@ fn services(directories: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(found)
 }
 
-async fn rollout(args: &RolloutArgs, context: &Context) -> Result<Outcome, Failure> {
-    let mut behind = Vec::new();
-    for directory in services(&args.directories)? {
-        let candidate = match candidate(&directory, false).await {
-            Ok(candidate) => candidate,
-            Err(failure) if failure.message.contains("nothing to pin") => continue,
-            Err(failure) => return Err(at(&directory, failure)),
-        };
-        context.terminal.say(&candidate.words());
-        if !candidate.is_current() {
-            behind.push(candidate);
-        }
-    }
-    let names: Vec<String> = behind
-        .iter()
-        .map(|candidate| candidate.service.name.to_string())
-        .collect();
-    if args.dry_run || behind.is_empty() {
-        return Outcome::answer(&json!({ "updated": [], "behind": names }), String::new());
-    }
-    if !args.yes {
-        let question = format!("Update {}?", names.join(", "));
-        if !Terminal::is_interactive() {
-            return Err(Failure::usage("nobody is there to agree")
-                .hint("give --yes, or --dry-run to only look"));
-        }
-        if !context.terminal.confirm(&question) {
-            return Ok(Outcome::done().with_code(ExitCode::Interrupted));
-        }
-    }
-    let mut updated = Vec::new();
-    for candidate in &behind {
-        carry_out(candidate, args.check.as_deref()).map_err(|failure| {
-            let done = if updated.is_empty() {
-                "none is updated".to_owned()
-            } else {
-                format!("updated before: {}", updated.join(", "))
-            };
-            at(&candidate.directory, failure).hint(done)
-        })?;
-        context.terminal.say(&format!(
-            "{}: updated and committed",
-            candidate.service.name
-        ));
-        updated.push(candidate.service.name.to_string());
-    }
-    let text = updated.join("\n");
-    Outcome::answer(&json!({ "updated": updated, "behind": names }), text)
-}
-
 fn at(directory: &Path, mut failure: Failure) -> Failure {
     failure.message = format!("{}: {}", directory.display(), failure.message);
     failure
-}
-
-/// Writes the lock, checks the service with it, and commits it; a check that fails leaves the old lock.
-fn carry_out(candidate: &Candidate, check: Option<&str>) -> Result<(), Failure> {
-    let directory = &candidate.directory;
-    foreshore_plan::write_lock(directory, &candidate.newest.lock)
-        .map_err(|error| lock_failure(&error))?;
-    let done = checked(directory, check).and_then(|()| commit(candidate));
-    if done.is_err() {
-        let path = directory.join(lock::FILE_NAME);
-        // What cannot be put back is told by git.
-        let _put_back = match &candidate.before {
-            Some(before) => {
-                foreshore_plan::write_lock(directory, before).map_err(|error| lock_failure(&error))
-            }
-            None => std::fs::remove_file(path).map_err(|error| Failure::usage(error.to_string())),
-        };
-    }
-    done
-}
-
-fn checked(directory: &Path, check: Option<&str>) -> Result<(), Failure> {
-    let Some(action) = check else { return Ok(()) };
-    let program = std::env::current_exe().map_err(|error| {
-        Failure::new(
-            ExitCode::Failed,
-            format!("cannot find this program: {error}"),
-        )
-    })?;
-    let status = Command::new(program)
-        .args(["run", "-C"])
-        .arg(directory)
-        .arg(action)
-        .status()
-        .map_err(|error| {
-            Failure::new(ExitCode::Failed, format!("cannot run `{action}`: {error}"))
-        })?;
-    if status.success() {
-        return Ok(());
-    }
-    Err(Failure::new(
-        ExitCode::Failed,
-        format!("action `{action}` failed with the new plan ({status})"),
-    ))
-}
-
-fn commit(candidate: &Candidate) -> Result<(), Failure> {
-    let lock = &candidate.newest.lock;
-    let what = lock.commit.as_ref().map_or_else(
-        || lock.hash.short().to_owned(),
-        |commit| commit[..10].to_owned(),
-    );
-    let message = format!("take plan {what}\n\nPlan: {}", candidate.service.plan);
-    for arguments in [
-        &["add", "--", lock::FILE_NAME][..],
-        &[
-            "commit",
-            "--quiet",
-            "--only",
-            "--message",
-            &message,
-            "--",
-            lock::FILE_NAME,
-        ],
-    ] {
-        let output = Command::new("git")
-            .arg("-C")
-            .arg(&candidate.directory)
-            .args(arguments)
-            .output()
-            .map_err(|error| Failure::usage(format!("cannot start git: {error}")))?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(Failure::new(
-                ExitCode::Failed,
-                format!("git cannot commit the lock: {said}"),
-            ));
-        }
-    }
-    Ok(())
 }
 
 #[derive(Serialize)]
