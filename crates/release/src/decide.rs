@@ -44,6 +44,10 @@ pub fn decide(world: &World, wish: &Wish, now: Timestamp) -> Result<Decision, Re
         return Ok(Decision::Unchanged(Box::new(current.clone())));
     }
     check_expected(wish, current)?;
+    let needed = approvals_needed(environment, world, wish);
+    if needed > 0 && is_open(world, wish) {
+        return propose(world, wish, current, needed, now);
+    }
     if let Some(term) = terms(world, wish, now).into_iter().find(|term| !term.holds) {
         if let Intent::AutoRelease { policy } = &wish.intent
             && matches!(term.name, "hold" | "freeze")
@@ -55,7 +59,6 @@ pub fn decide(world: &World, wish: &Wish, now: Timestamp) -> Result<Decision, Re
             wish.service, wish.environment
         )));
     }
-    let needed = approvals_needed(environment, world, wish);
     if needed > 0 {
         return propose(world, wish, current, needed, now);
     }
@@ -114,6 +117,29 @@ fn withheld(wish: &Wish, policy: &str, why: &str) -> Decision {
     commit.into()
 }
 
+/// Whether this very wish waits for approval already: then it is answered as before,
+/// whatever is known by now. The approval looks at every condition again.
+fn is_open(world: &World, wish: &Wish) -> bool {
+    world
+        .requests
+        .get(&request_id(wish))
+        .is_some_and(|request| {
+            request.service == wish.service
+                && request.environment == wish.environment
+                && request.artifact == wish.artifact.digest
+        })
+}
+
+/// Derived from the key, so that a repeated wish finds its request.
+fn request_id(wish: &Wish) -> String {
+    format!(
+        "{}-{}-{}",
+        wish.service,
+        wish.environment,
+        &Digest::of(wish.key.as_bytes()).hex()[..6]
+    )
+}
+
 fn propose(
     world: &World,
     wish: &Wish,
@@ -130,12 +156,7 @@ fn propose(
     let open = world.requests.values().find(same).cloned();
     let unchanged = open.is_some();
     let request = open.unwrap_or_else(|| Request {
-        id: format!(
-            "{}-{}-{}",
-            wish.service,
-            wish.environment,
-            &Digest::of(wish.key.as_bytes()).hex()[..6]
-        ),
+        id: request_id(wish),
         service: wish.service.clone(),
         environment: wish.environment.clone(),
         artifact: wish.artifact.digest.clone(),

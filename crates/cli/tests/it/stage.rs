@@ -11,7 +11,7 @@ use foreshore_testkit::{TempDir, environment, wait};
 use serde_json::Value;
 
 /// Long enough for a loaded machine; what a story takes is measured elsewhere.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 
 /// A person's machine for the length of one test.
 #[derive(Debug)]

@@ -220,6 +220,44 @@ fn releasing_what_runs_already_changes_nothing() {
 }
 
 #[test]
+fn a_repeated_wish_finds_its_request_though_the_evidence_is_not_there_yet_again() {
+    let mut world = world();
+    let dev = release(&mut world, &wish(1, "dev", Intent::Release));
+    let promote = wish(
+        1,
+        "prod",
+        Intent::Promote {
+            from: "dev".parse().unwrap(),
+        },
+    );
+    let mut before = world.clone();
+    verify(&mut world, &dev);
+    let decision = decide(&world, &promote, at(2)).unwrap();
+    let Decision::Propose(proposal) = &decision else {
+        panic!("{decision:?}")
+    };
+    carry_out(&mut before, &decision);
+    let again = decide(&before, &promote, at(3)).unwrap();
+    let Decision::Propose(again) = again else {
+        panic!("{again:?}")
+    };
+    assert_eq!(
+        (again.unchanged, again.needed, &again.request),
+        (true, 1, &proposal.request)
+    );
+    let other = Wish {
+        key: "another".into(),
+        ..promote
+    };
+    check_refused(
+        &before,
+        &other,
+        ExitCode::Refused,
+        "was never healthy in `dev`",
+    );
+}
+
+#[test]
 fn production_waits_for_another_person() {
     let mut world = world();
     let dev = release(&mut world, &wish(1, "dev", Intent::Release));
