@@ -2,7 +2,6 @@
 //! Every value carries a checksum; a file that does not add up is refused.
 
 use std::panic::AssertUnwindSafe;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use tracing::warn;
 use crate::history::{self, History};
 use crate::layer::Source;
 use crate::object::{Key, Object, Resource};
+use crate::open_error::{OpenError, open_error};
 use crate::snapshot::Snapshot;
 use crate::store::Durability;
 
@@ -24,36 +24,11 @@ const HISTORY: TableDefinition<u64, &[u8]> = TableDefinition::new("history");
 const FLOORS: TableDefinition<&str, u64> = TableDefinition::new("floors");
 
 /// Layout of the tables above; a file with another one is refused.
-const FORMAT: u64 = 1;
+pub(crate) const FORMAT: u64 = 1;
 /// Revisions promised ahead on disk in relaxed mode; any number works, more means fewer syncs.
 const RESERVED_BLOCK: u64 = 1 << 16;
 /// revision, created, crc32 of the rest.
 const HEADER: usize = 8 + 8 + 4;
-
-/// Why a store file could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("cannot create directory `{path}`")]
-    Directory {
-        path: PathBuf,
-        #[source]
-        cause: std::io::Error,
-    },
-    #[error("cannot open store file `{path}`")]
-    Open {
-        path: PathBuf,
-        #[source]
-        cause: Box<redb::Error>,
-    },
-    #[error("store file `{path}` is in use by another process")]
-    InUse { path: PathBuf },
-    #[error("store file `{path}` is damaged: {what}; restore it from a backup or move it away")]
-    Damaged { path: PathBuf, what: String },
-    #[error("store file `{path}` has format {found}, this program reads {FORMAT}")]
-    Format { path: PathBuf, found: u64 },
-    #[error("cannot start the thread that writes the store")]
-    Thread(#[source] std::io::Error),
-}
 
 /// What is to be at a place from now on; nothing means a deletion.
 pub(crate) struct Record {
@@ -326,33 +301,6 @@ fn decode(key: Key, value: &[u8]) -> Result<Object, String> {
     ))
 }
 
-fn open_error(path: &Path, cause: redb::Error) -> OpenError {
-    let path = path.to_owned();
-    match cause {
-        redb::Error::DatabaseAlreadyOpen => OpenError::InUse { path },
-        redb::Error::Corrupted(what) => OpenError::Damaged { path, what },
-        redb::Error::RepairAborted => OpenError::Damaged {
-            path,
-            what: "it cannot be repaired".into(),
-        },
-        redb::Error::Io(cause)
-            if matches!(
-                cause.kind(),
-                std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
-            ) =>
-        {
-            OpenError::Damaged {
-                path,
-                what: cause.to_string(),
-            }
-        }
-        cause => OpenError::Open {
-            path,
-            cause: Box::new(cause),
-        },
-    }
-}
-
 /// Writes the recent events in place of earlier ones.
 fn remember(
     transaction: &redb::WriteTransaction,
@@ -410,9 +358,18 @@ fn open_and_load(
     cache_bytes: usize,
 ) -> Result<(Database, Snapshot, History), OpenError> {
     let path = source.path.as_path();
-    let database = source
+    let mut database = source
         .create(cache_bytes)
         .map_err(|cause| open_error(path, cause.into()))?;
+    // After a crash the file was brought to its last commit above. What does not add up now
+    // is damage; a page that repeats another has sound values, and only its place is wrong.
+    let sound = database.check_integrity();
+    if !sound.map_err(|cause| open_error(path, cause.into()))? {
+        return Err(OpenError::Damaged {
+            path: path.to_owned(),
+            what: "its pages do not match their checksums".into(),
+        });
+    }
     let snapshot = load(&database).map_err(|problem| match problem {
         Problem::File(cause) => open_error(path, *cause),
         Problem::Damaged(what) => OpenError::Damaged {

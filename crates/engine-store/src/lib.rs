@@ -10,15 +10,16 @@ mod history;
 mod hub;
 mod layer;
 mod object;
+mod open_error;
 mod snapshot;
 mod store;
 mod watcher;
 
 pub use crate::committer::{CommitError, Expect, Op};
-pub use crate::disk::OpenError;
 pub use crate::hub::{Event, EventKind, Scope, WatchError};
 pub use crate::layer::Layer;
 pub use crate::object::{Body, Facts, Key, Object, Resource};
+pub use crate::open_error::OpenError;
 pub use crate::snapshot::Snapshot;
 pub use crate::store::{Backend, Durability, Limits, Options, Store};
 pub use crate::watcher::{Closed, Watcher};

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::committer::{self, CommitError, Op, Request};
-use crate::disk::{Disk, OpenError};
+use crate::disk::Disk;
 use crate::history::History;
 use crate::hub::{Hub, HubLimits, Scope, WatchError};
 use crate::layer::{Layer, Source};
 use crate::object::{Key, Object, Resource};
+use crate::open_error::OpenError;
 use crate::snapshot::Snapshot;
 use crate::watcher::Watcher;
 

@@ -1,4 +1,4 @@
-//! A child process writes until it is killed; what it was told is written must be there.
+//! A child process reads and writes until it is killed; what it was told holds after.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -7,15 +7,21 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use foreshore_engine_store::{Durability, Expect, Options, Resource, Store};
-use rand::RngExt;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
-use crate::{key, put};
+use crate::clients::{Client, contents};
+use crate::linear::{Note, Outcome, check};
+use crate::{key, put, rounds};
 
 const CHILD: &str = "FORESHORE_STORE_CRASH_CHILD";
+const KILLS: u64 = 6;
+/// Numbers of calls each client has for itself.
+const SPAN: u64 = 1_000_000;
 
 /// Not a test of its own: the body of the child process, which never ends by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn child_writes_until_killed() {
+async fn child_works_until_killed() {
     #[expect(
         clippy::disallowed_methods,
         reason = "how the parent tells the child where to write"
@@ -23,28 +29,36 @@ async fn child_writes_until_killed() {
     let Ok(place) = std::env::var(CHILD) else {
         return;
     };
-    let (mode, path) = place.split_once('=').expect("MODE=PATH");
+    let [mode, round, path] = place.splitn(3, '=').collect::<Vec<_>>()[..] else {
+        panic!("MODE=ROUND=PATH");
+    };
     let store = open(Path::new(path), mode);
-    let start = store.revision();
-    let writers = (0..8).map(|writer| {
-        let store = store.clone();
+    // Numbers of calls are never used again, whatever came before.
+    let first = store.revision() * 10 * SPAN;
+    let round: u64 = round.parse().expect("a number");
+    let clients = (1..=6).map(|client| {
+        let random = StdRng::seed_from_u64(round.wrapping_mul(100) + client);
+        let mut client = Client::new(store.clone(), random, first + client * SPAN);
         tokio::spawn(async move {
-            for round in 0_u64.. {
-                let name = format!("w{writer}-{}", round % 17);
-                let text = format!("{start}-{round}");
-                let object = store.write(put(&name, Expect::Anything, &text)).await;
-                acknowledge(&name, &text, object.expect("the disk works").revision);
+            while client.call(&print).await {
+                // Reads wait for nobody; the others get their turn.
+                tokio::task::yield_now().await;
             }
         })
     });
-    for writer in writers.collect::<Vec<_>>() {
-        writer.await.expect("writers never end");
+    for client in clients.collect::<Vec<_>>() {
+        client.await.expect("clients never end");
     }
 }
 
+/// Whole lines, in the order in which things happened.
 #[expect(clippy::print_stdout, reason = "the parent process reads it")]
-fn acknowledge(name: &str, text: &str, revision: u64) {
-    println!("\nack {name} {text} {revision}");
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it stands where notes are taken"
+)]
+fn print(note: Note) {
+    println!("note {note};");
 }
 
 fn open(path: &Path, mode: &str) -> Store {
@@ -61,61 +75,58 @@ fn open(path: &Path, mode: &str) -> Store {
     .expect("the file is sound")
 }
 
-/// Runs the child for a random while; returns what it was told last of each name.
-fn run_and_kill(path: &Path, mode: &str, acks: usize) -> BTreeMap<String, (String, u64)> {
+/// Runs the child until it has noted so much; returns all it noted.
+fn run_and_kill(path: &Path, mode: &str, round: u64, lines: usize) -> Vec<Note> {
     let mut child = Command::new(std::env::current_exe().expect("a test binary has a path"))
-        .args(["--exact", "crash::child_writes_until_killed", "--nocapture"])
-        .env(CHILD, format!("{mode}={}", path.display()))
+        .args(["--exact", "crash::child_works_until_killed", "--nocapture"])
+        .env(CHILD, format!("{mode}={round}={}", path.display()))
         .stdout(Stdio::piped())
         .spawn()
         .expect("the test binary starts");
-    let mut acknowledged = BTreeMap::new();
-    let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    for (count, line) in lines.enumerate() {
-        // The last line may be cut by the kill.
-        let Ok(line) = line else { break };
-        let words: Vec<&str> = line.split(' ').collect();
-        if let ["ack", name, text, revision] = words[..]
-            && let Ok(revision) = revision.parse::<u64>()
-        {
-            let known = acknowledged
-                .entry(name.to_owned())
-                .or_insert((String::new(), 0));
-            if revision > known.1 {
-                *known = (text.to_owned(), revision);
-            }
-        }
-        if count == acks {
-            child.kill().expect("it still runs");
+    let mut notes = vec![];
+    let output = BufReader::new(child.stdout.take().expect("piped")).split(b'\n');
+    for (count, line) in output.enumerate() {
+        let line = line.expect("a pipe can be read");
+        let line = String::from_utf8_lossy(&line);
+        // The runner's own words may stand before; the last line may be cut by the kill.
+        let note = line.split_once("note ").map(|(_, rest)| rest);
+        let note = note.and_then(|note| note.strip_suffix(';'));
+        notes.extend(note.map(|note| note.parse::<Note>().expect("as it was written")));
+        if count == lines {
+            child.kill().expect("it was started");
         }
     }
     child.wait().expect("it was started");
-    acknowledged
+    notes
+}
+
+fn done(notes: &[Note]) -> u64 {
+    let revisions = notes.iter().filter_map(|note| match note {
+        Note::End {
+            outcome: Outcome::Done(revision),
+            ..
+        } => Some(*revision),
+        _ => None,
+    });
+    revisions.max().unwrap_or(0)
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_by_kill() {
+fn what_clients_were_told_holds_after_a_kill() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("store.redb");
-    let mut highest = 0;
-    for _ in 0..6 {
-        let acks = rand::rng().random_range(1..200);
-        let acknowledged = run_and_kill(&path, "strict", acks);
+    let (mut highest, mut before) = (0, BTreeMap::new());
+    for round in rounds(KILLS) {
+        let lines = rand::rng().random_range(1..400);
+        let notes = run_and_kill(&path, "strict", round, lines);
         let store = open(&path, "strict");
-        for (name, (text, revision)) in acknowledged {
-            let object = store.get(&key(&name)).expect("acknowledged, so there");
-            assert!(
-                object.revision >= revision,
-                "{name} went back to {}",
-                object.revision
-            );
-            if object.revision == revision {
-                assert_eq!(object.bytes, text.as_bytes());
-            }
-            highest = highest.max(revision);
-        }
+        let after = contents(&store);
+        let checked = check(&notes, &before, &after);
+        assert_eq!(checked, Ok(()), "round {round}: {notes:#?}");
+        highest = highest.max(done(&notes));
         assert!(store.revision() >= highest);
         highest = store.revision();
+        before = after;
         close(&store);
     }
 }
@@ -125,13 +136,10 @@ fn relaxed_revisions_never_go_back() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("store.redb");
     let mut highest = 0;
-    for _ in 0..3 {
-        let acks = rand::rng().random_range(1..500);
-        let acknowledged = run_and_kill(&path, "relaxed", acks);
-        highest = acknowledged
-            .values()
-            .map(|(_, revision)| *revision)
-            .fold(highest, u64::max);
+    for round in 0..3 {
+        let lines = rand::rng().random_range(1..500);
+        let notes = run_and_kill(&path, "relaxed", round, lines);
+        highest = highest.max(done(&notes));
         let store = open(&path, "strict");
         assert!(
             store.revision() >= highest,

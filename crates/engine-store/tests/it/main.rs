@@ -1,9 +1,11 @@
 //! The store as its users see it: crashes, races, watches.
 
+mod clients;
 mod concurrency;
 mod crash;
 mod damage;
 mod disk;
+mod linear;
 mod power;
 mod restart;
 mod watch;
@@ -27,5 +29,22 @@ fn delete(name: &str, expect: Expect) -> Op {
         key: key(name),
         expect,
         last: Body::opaque(*b"last"),
+    }
+}
+
+/// Seeds of a test with so many rounds; the soak makes ten times as many, from its own seed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the soak says where to begin and that there is time"
+)]
+fn rounds(usual: u64) -> std::ops::Range<u64> {
+    let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
+    let seed = number("FORESHORE_SEED").filter(|_| number("FORESHORE_SOAK").is_some());
+    match seed {
+        None => 0..usual,
+        Some(seed) => {
+            let first = seed.wrapping_mul(1_000_003) >> 4;
+            first..first + 10 * usual
+        }
     }
 }
