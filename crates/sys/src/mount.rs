@@ -130,6 +130,10 @@ fn kept_flags(target: &Path) -> io::Result<MountFlags> {
 }
 
 /// Mounts `upper` over the read-only `lower` on `target`.
+///
+/// Nothing in it is ever synced, and it may not be mounted a second time: its
+/// end would otherwise wait until the whole disk below has written what every
+/// other program left in memory.
 pub fn overlay(lower: &Path, upper: &Path, work: &Path, target: &Path) -> io::Result<()> {
     for path in [lower, upper, work] {
         // These separate options and layers in the kernel's syntax.
@@ -149,7 +153,7 @@ pub fn overlay(lower: &Path, upper: &Path, work: &Path, target: &Path) -> io::Re
         }
     }
     let options = format!(
-        "lowerdir={},upperdir={},workdir={}",
+        "lowerdir={},upperdir={},workdir={},volatile",
         lower.display(),
         upper.display(),
         work.display()
