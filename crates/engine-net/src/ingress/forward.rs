@@ -31,7 +31,7 @@ use crate::view::Views;
 /// An endpoint has this long to begin its answer.
 const ANSWER: Duration = Duration::from_mins(1);
 /// Idle connections kept per endpoint, and for how long.
-const IDLE_CONNECTIONS: usize = 32;
+const IDLE_CONNECTIONS: usize = 128;
 const IDLE: Duration = Duration::from_secs(30);
 
 /// Who asks.
