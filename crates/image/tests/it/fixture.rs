@@ -122,18 +122,6 @@ impl Scripted {
     }
 }
 
-/// Returns the whole chain of messages.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 pub(crate) fn descriptor(manifest: &Manifest, platform: &str) -> Descriptor {
     let content = serde_json::to_vec(manifest).unwrap();
     let mut descriptor = Descriptor::of(foreshore_image::media_type::MANIFEST, &content);

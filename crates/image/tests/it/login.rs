@@ -6,7 +6,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use foreshore_image::{ClientOptions, Credentials, PullError, PullOptions};
 
-use crate::fixture::{Scripted, chain, response};
+use crate::fixture::{Scripted, response};
 
 fn as_ci() -> PullOptions {
     let credentials = Credentials::Basic {

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use foreshore_image::{ClientOptions, Index, PullError, PullOptions};
 
-use crate::fixture::{Scripted, chain, descriptor, response};
+use crate::fixture::{Scripted, descriptor, response};
 
 fn is(request: &Request, part: &str) -> bool {
     request.uri().path().contains(part)
