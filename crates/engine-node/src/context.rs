@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use foreshore_model::chain;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::Semaphore;
@@ -10,6 +11,7 @@ use crate::addresses::{Addresses, node_address};
 use crate::events::{Events, Happening, Weight};
 use crate::folders::{PodFolder, PodRecord, known_pods};
 use crate::groups::Groups;
+use crate::images::Images;
 use crate::options::Options;
 use crate::pod::environment::Facts;
 
@@ -24,6 +26,7 @@ pub(crate) struct Context {
     pub addresses: Addresses,
     pub events: Events,
     pub groups: Groups,
+    pub images: Images,
     pub pulls: Arc<Semaphore>,
     /// Places for programs run by people.
     pub sessions: Arc<Semaphore>,
@@ -39,6 +42,7 @@ impl Context {
         groups: Groups,
     ) -> Self {
         let pulls = Arc::new(Semaphore::new(PULLS_AT_ONCE));
+        let images = Images::open(&options.root);
         Self {
             options,
             node_name,
@@ -46,6 +50,7 @@ impl Context {
             addresses,
             events,
             groups,
+            images,
             pulls,
             sessions: Arc::new(Semaphore::new(crate::kubelet::SESSIONS_MAX)),
         }
@@ -64,7 +69,7 @@ impl Context {
         let record = |pod: PodFolder| match pod.record() {
             Ok(record) => record,
             Err(error) => {
-                tracing::warn!(error = describe(&error), "record of a pod cannot be read");
+                tracing::warn!(error = chain(&error), "record of a pod cannot be read");
                 None
             }
         };
@@ -72,6 +77,14 @@ impl Context {
             .into_iter()
             .filter_map(record)
             .collect()
+    }
+
+    /// The record of the pod of this name; of two, the older one is on its way out.
+    pub(crate) fn record(&self, namespace: &str, name: &str) -> Option<PodRecord> {
+        self.records()
+            .into_iter()
+            .filter(|record| record.namespace == namespace && record.name == name)
+            .max_by_key(|record| record.state.accepted_at)
     }
 
     pub(crate) fn node_address(&self) -> std::net::Ipv4Addr {
@@ -125,16 +138,4 @@ impl Context {
         };
         self.events.tell(pod, happening, self.now());
     }
-}
-
-/// An error with all its causes on one line, for messages people read in the API.
-pub(crate) fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

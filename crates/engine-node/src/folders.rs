@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! ROOT/addresses.json                        who has which pod address
+//! ROOT/images.json                           when each image was last used
 //! ROOT/pods/UID/pod.json                     namespace, name and what is known of the pod
 //! ROOT/pods/UID/volumes/NAME/                volumes made by the node
 //! ROOT/pods/UID/etc/{hosts,hostname,resolv.conf}

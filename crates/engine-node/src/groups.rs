@@ -31,7 +31,7 @@ impl Groups {
         let (tree, refused) = Tree::open(layout, &name_of(root));
         let mut lines: Vec<String> = refused
             .iter()
-            .map(|(controller, error)| format!("{controller}: {}", crate::context::describe(error)))
+            .map(|(controller, error)| format!("{controller}: {}", foreshore_model::chain(error)))
             .collect();
         let there = tree.controllers();
         let offered = layout.controllers();

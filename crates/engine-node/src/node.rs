@@ -22,6 +22,7 @@ use crate::addresses::Addresses;
 use crate::context::Context;
 use crate::events::Events;
 use crate::groups::Groups;
+use crate::images;
 use crate::kubelet::{Kubelet, KubeletError};
 use crate::options::{Options, RuntimeKind};
 use crate::pod::fields;
@@ -116,6 +117,11 @@ impl Node {
                 Arc::clone(context),
                 shutdown.clone(),
             ));
+        }
+        let first = Arc::clone(&self.contexts[0]);
+        if first.options.runtime != RuntimeKind::Simulated {
+            let shutdown = shutdown.clone();
+            tasks.spawn(async move { images::keep_room(&first, shutdown).await });
         }
         for kubelet in self.kubelets {
             tasks.spawn(kubelet.run(shutdown.clone()));

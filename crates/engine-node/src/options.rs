@@ -92,6 +92,31 @@ pub enum CapacityError {
     Name(String),
 }
 
+/// When images that nobody uses are removed. kubelet's own numbers unless
+/// said otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageLimits {
+    /// From this part of the disk on, images are removed …
+    pub high_percent: u8,
+    /// … until no more than this part is used.
+    pub low_percent: u8,
+    /// How long an image stays after its last use.
+    pub unused_min: Duration,
+    /// How often the disk is looked at.
+    pub every: Duration,
+}
+
+impl Default for ImageLimits {
+    fn default() -> Self {
+        Self {
+            high_percent: 85,
+            low_percent: 80,
+            unused_min: Duration::from_mins(2),
+            every: Duration::from_mins(5),
+        }
+    }
+}
+
 /// Everything a node needs. There are no defaults: whoever starts a node
 /// decides, and [`Options::new`] fills in what has only one sensible value.
 #[derive(Clone)]
@@ -119,6 +144,7 @@ pub struct Options {
     pub shim: PathBuf,
     pub images: Store,
     pub pull: PullOptions,
+    pub image_limits: ImageLimits,
     /// Certificate authority (PEM) whose clients may use the kubelet
     /// endpoints; without one everybody in the ground may.
     pub kubelet_client_ca: Option<Vec<u8>>,
@@ -155,6 +181,7 @@ impl Options {
             shim,
             images,
             pull: PullOptions::default(),
+            image_limits: ImageLimits::default(),
             kubelet_client_ca: None,
             simulated_nodes: 1,
             dns_address: std::net::Ipv4Addr::new(10, 96, 0, 10),

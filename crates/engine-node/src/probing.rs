@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foreshore_model::chain;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::{
@@ -12,7 +13,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::container::{Executed, RunningContainer};
-use crate::context::{Context, describe};
+use crate::context::Context;
 
 /// As much of an answer as is read.
 const ANSWER_BYTES_MAX: usize = 10 * 1024;
@@ -78,7 +79,7 @@ impl Target {
                 "command timed out: {} timed out after {limit:?}",
                 program.join(" ")
             ))),
-            Err(error) => Err(ProbeFailure(describe(&error))),
+            Err(error) => Err(ProbeFailure(chain(&error))),
         }
     }
 
@@ -109,7 +110,7 @@ impl Target {
         address: SocketAddr,
         path: &str,
     ) -> Result<u16, String> {
-        let text = |error: &dyn std::error::Error| describe(error);
+        let text = |error: &dyn std::error::Error| chain(error);
         let stream = self.connect(address).await.map_err(|error| text(&error))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await

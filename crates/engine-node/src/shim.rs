@@ -23,6 +23,8 @@ mod spec;
 use std::ffi::OsString;
 use std::path::Path;
 
+use foreshore_model::chain;
+
 pub(crate) use files::{Files, FilesError, read_document, write_document};
 pub(crate) use spec::{
     ContainerSpec, Ending, Exit, Isolation, LogLimits, MountSpec, RunningState, SandboxSpec, User,
@@ -59,22 +61,10 @@ fn run(folder: &Path) -> u8 {
     match launch::supervise(&Files::new(folder)) {
         Ok(()) => 0,
         Err(error) => {
-            complain(&describe(&error));
+            complain(&chain(&error));
             1
         }
     }
-}
-
-/// One line with the whole chain of causes.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 /// Standard error of the shim is a file beside the container's log.

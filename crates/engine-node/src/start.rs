@@ -11,13 +11,14 @@ use std::sync::Arc;
 use foreshore_image::{
     Credentials, Image, Policy, PullError, PullOptions, Reference, ReferenceError, UnpackError,
 };
+use foreshore_model::chain;
 use foreshore_sys::cgroup::Group;
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use tokio_util::sync::CancellationToken;
 
 use crate::container::{self, ContainerError, Outcome};
-use crate::context::{Context, describe};
+use crate::context::Context;
 use crate::folders::PodFolder;
 use crate::options::RuntimeKind;
 use crate::pod::environment;
@@ -58,7 +59,7 @@ impl NotCreated {
 
 impl From<ContainerError> for NotCreated {
     fn from(error: ContainerError) -> Self {
-        Self::create(describe(&error))
+        Self::create(chain(&error))
     }
 }
 
@@ -124,7 +125,7 @@ impl Start {
             &folder,
             &group,
         )
-        .map_err(|error| NotCreated::config(describe(&error)))?;
+        .map_err(|error| NotCreated::config(chain(&error)))?;
         self.tell("Created", "Container created".to_owned());
         let outcome = container::start(&self.context.options.shim, &folder, &spec).await?;
         if let Outcome::Running(_) = outcome {
@@ -142,17 +143,14 @@ impl Start {
             if group.exists()
                 && let Err(error) = context.groups.end(&group).await
             {
-                tracing::warn!(
-                    error = describe(&error),
-                    "control group of a container stays"
-                );
+                tracing::warn!(error = chain(&error), "control group of a container stays");
             }
         }
         let processes_max = context.options.pod_processes_max;
         context
             .groups
             .begin(&self.pod, &self.container, self.attempt, processes_max)
-            .map_err(|error| NotCreated::create(describe(&error)))
+            .map_err(|error| NotCreated::create(chain(&error)))
     }
 
     fn image_id(&self, image: &Image) -> String {
@@ -181,7 +179,7 @@ impl Start {
         };
         let sources = fetched
             .await
-            .map_err(|error| NotCreated::config(describe(&error)))?;
+            .map_err(|error| NotCreated::config(chain(&error)))?;
         let facts = self.context.facts(&self.address);
         let image = &image.configuration.config.env;
         environment::resolve(&self.pod, &self.container, image, &sources, &facts)
@@ -219,11 +217,7 @@ impl Start {
             .acquire()
             .await
             .map_err(|error| NotCreated::create(error.to_string()))?;
-        let image = store
-            .pull(&reference, &options)
-            .boxed()
-            .await
-            .map_err(|error| pull_failure(&error))?;
+        let image = self.bring(&reference, &options).await?;
         if !present {
             self.tell("Pulled", format!("Successfully pulled image \"{name}\""));
         }
@@ -232,7 +226,28 @@ impl Start {
             .boxed()
             .await
             .map_err(|error| unpack_failure(&error))?;
+        let now = self.context.now();
+        self.context.images.touch(&image.digest, now).await;
         Ok((image, root))
+    }
+
+    /// Pulls the image as far as needed, and sees to it that it is not removed
+    /// for want of room before it is used.
+    async fn bring(
+        &self,
+        reference: &Reference,
+        options: &PullOptions,
+    ) -> Result<Image, NotCreated> {
+        let store = &self.context.options.images;
+        let pulled = || store.pull(reference, options).boxed();
+        let image = pulled().await.map_err(|error| pull_failure(&error))?;
+        let now = self.context.now();
+        self.context.images.touch(&image.digest, now).await;
+        match store.image(&image.digest, &options.platform) {
+            Ok(Some(_)) => Ok(image),
+            // It went at that very moment, and is known to be in use from now on.
+            _ => pulled().await.map_err(|error| pull_failure(&error)),
+        }
     }
 
     /// Adds what the pod's `imagePullSecrets` hold for the image's registry.
@@ -254,7 +269,7 @@ impl Start {
             &names,
         )
         .await
-        .map_err(|error| NotCreated::config(describe(&error)))?;
+        .map_err(|error| NotCreated::config(chain(&error)))?;
         let found = sources
             .secrets
             .values()
@@ -296,7 +311,7 @@ fn pull_failure(error: &PullError) -> NotCreated {
     };
     NotCreated {
         reason,
-        message: describe(error),
+        message: chain(error),
         is_pull: true,
     }
 }
@@ -304,7 +319,7 @@ fn pull_failure(error: &PullError) -> NotCreated {
 fn unpack_failure(error: &UnpackError) -> NotCreated {
     NotCreated {
         reason: "ErrImagePull",
-        message: describe(error),
+        message: chain(error),
         is_pull: true,
     }
 }

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foreshore_model::chain;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use tokio::sync::{mpsc, watch};
@@ -23,7 +24,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::container::RunningContainer;
-use crate::context::{Context, describe};
+use crate::context::Context;
 use crate::folders::{PodFolder, PodRecord};
 use crate::pod::decide::decide;
 use crate::pod::fields;
@@ -188,15 +189,12 @@ impl Worker {
         let address = if fields::is_host_network(pod) {
             context.node_address()
         } else {
-            context
-                .addresses
-                .take(uid)
-                .map_err(|error| describe(&error))?
+            context.addresses.take(uid).map_err(|error| chain(&error))?
         };
         folder
             .create()
             .map_err(|error| format!("cannot create `{}`: {error}", folder.path().display()))?;
-        let record = folder.record().map_err(|error| describe(&error))?;
+        let record = folder.record().map_err(|error| chain(&error))?;
         let state = record.map(|record| record.state);
         let mut worker = Self {
             context: Arc::clone(context),

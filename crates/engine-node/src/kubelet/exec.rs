@@ -189,12 +189,7 @@ fn find(
     pod: &str,
     container: &str,
 ) -> Result<PathBuf, Refusal> {
-    let records = context.records();
-    let latest = records
-        .iter()
-        .filter(|record| record.namespace == namespace && record.name == pod)
-        .max_by_key(|record| record.state.accepted_at);
-    let Some(record) = latest else {
+    let Some(record) = context.record(namespace, pod) else {
         return refuse(StatusCode::NOT_FOUND, format!("pod \"{pod}\" not found"));
     };
     let state = record.state.container(container);

@@ -107,13 +107,7 @@ fn find(
     previous: bool,
 ) -> Result<PathBuf, (StatusCode, String)> {
     let not_found = |words: String| Err((StatusCode::NOT_FOUND, words));
-    let records = context.records();
-    // Of two pods of one name the older one is on its way out.
-    let latest = records
-        .iter()
-        .filter(|record| record.namespace == namespace && record.name == pod)
-        .max_by_key(|record| record.state.accepted_at);
-    let Some(record) = latest else {
+    let Some(record) = context.record(namespace, pod) else {
         return not_found(format!("pod \"{pod}\" not found\n"));
     };
     let Some(state) = record.state.containers.get(container) else {

@@ -5,8 +5,10 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use foreshore_model::chain;
+
 use crate::container::{self, Outcome, RunningContainer};
-use crate::context::{Context, describe};
+use crate::context::Context;
 use crate::folders::{PodFolder, known_pods};
 use crate::groups::Groups;
 use crate::options::RuntimeKind;
@@ -92,14 +94,10 @@ pub(super) async fn remove_unknown(context: &Context, listed: &HashSet<String>) 
         }
         match remove(&pod).await {
             Ok(()) => tracing::info!(uid, "leftovers of a pod removed"),
-            Err(error) => tracing::warn!(error = describe(&error), uid, "leftovers of a pod stay"),
+            Err(error) => tracing::warn!(error = chain(&error), uid, "leftovers of a pod stay"),
         }
         if let Err(error) = context.addresses.release(&uid) {
-            tracing::warn!(
-                error = describe(&error),
-                uid,
-                "address of a pod stays taken"
-            );
+            tracing::warn!(error = chain(&error), uid, "address of a pod stays taken");
         }
     }
     context.groups.end_unknown(listed).await;
@@ -123,7 +121,7 @@ async fn end_containers(pod: &PodFolder, grace: Duration) -> Result<(), Leftover
     let ends = attempts.iter().map(|attempt| async move {
         match container::find(attempt)
             .await
-            .map_err(|error| failed(describe(&error)))?
+            .map_err(|error| failed(chain(&error)))?
         {
             Outcome::Running(running) => end(&running, grace).await.map_err(failed),
             Outcome::Ended(..) | Outcome::Lost(_) => Ok(()),
@@ -134,14 +132,14 @@ async fn end_containers(pod: &PodFolder, grace: Duration) -> Result<(), Leftover
 
 async fn end(running: &RunningContainer, grace: Duration) -> Result<(), String> {
     if !grace.is_zero() {
-        running.terminate().map_err(|error| describe(&error))?;
+        running.terminate().map_err(|error| chain(&error))?;
         if let Ok(ended) = tokio::time::timeout(grace, running.ended()).await {
-            return ended.map(drop).map_err(|error| describe(&error));
+            return ended.map(drop).map_err(|error| chain(&error));
         }
     }
-    running.kill().map_err(|error| describe(&error))?;
+    running.kill().map_err(|error| chain(&error))?;
     match tokio::time::timeout(LIMIT, running.ended()).await {
-        Ok(ended) => ended.map(drop).map_err(|error| describe(&error)),
+        Ok(ended) => ended.map(drop).map_err(|error| chain(&error)),
         Err(_elapsed) => Err(format!("killed, but still there after {LIMIT:?}")),
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use foreshore_model::chain;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::Node;
@@ -12,7 +13,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::context::{Context, describe};
+use crate::context::Context;
 use crate::kubelet::PORT;
 use crate::options::RuntimeKind;
 use crate::pod::status::time;
@@ -72,7 +73,7 @@ async fn beat(context: &Context, is_registered: bool, renewals: u32) -> Result<(
         renew(&context.options.client, &context.node_name, context.now()).await
     };
     match tokio::time::timeout(LIMIT, work).await {
-        Ok(done) => done.map_err(|error: kube::Error| describe(&error)),
+        Ok(done) => done.map_err(|error: kube::Error| chain(&error)),
         Err(_elapsed) => Err(format!("no answer within {LIMIT:?}")),
     }
 }

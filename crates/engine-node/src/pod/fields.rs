@@ -151,7 +151,7 @@ pub(crate) fn resource(
     (unit > 0).then(|| ((value + unit - 1) / unit).to_string())
 }
 
-/// A quantity such as `100m`, `1.5` or `64Mi` in thousandths, rounded up.
+/// A quantity such as `100m`, `1.5`, `64Mi` or `2e3` in thousandths, rounded up.
 pub(crate) fn milli(quantity: &str) -> Option<i128> {
     const UNITS: [(&str, i128, i128); 16] = [
         ("Ki", 1 << 10, 1),
@@ -172,9 +172,14 @@ pub(crate) fn milli(quantity: &str) -> Option<i128> {
         ("", 1, 1),
     ];
     let quantity = quantity.trim();
-    let (number, (_, times, over)) = UNITS
-        .iter()
-        .find_map(|unit| quantity.strip_suffix(unit.0).map(|number| (number, *unit)))?;
+    let suffixed = || {
+        let known = |unit: &(&str, i128, i128)| {
+            let number = quantity.strip_suffix(unit.0)?;
+            Some((number, unit.1, unit.2))
+        };
+        UNITS.iter().find_map(known)
+    };
+    let (number, times, over) = power_of_ten(quantity).or_else(suffixed)?;
     let (whole, part) = number.split_once('.').unwrap_or((number, ""));
     if part.len() > 9 || part.chars().any(|digit| !digit.is_ascii_digit()) {
         return None;
@@ -182,6 +187,48 @@ pub(crate) fn milli(quantity: &str) -> Option<i128> {
     let scale = 10_i128.pow(u32::try_from(part.len()).ok()?);
     let digits: i128 = format!("{whole}{part}").parse().ok()?;
     let numerator = digits.checked_mul(times)?.checked_mul(1000)?;
-    let denominator = scale * over;
-    Some((numerator + denominator - 1).div_euclid(denominator))
+    let denominator = scale.checked_mul(over)?;
+    Some(
+        numerator
+            .checked_add(denominator - 1)?
+            .div_euclid(denominator),
+    )
+}
+
+/// Number, factor and divisor of a quantity with an exponent. `1E` has none:
+/// there the letter is a unit.
+fn power_of_ten(quantity: &str) -> Option<(&str, i128, i128)> {
+    let (number, exponent) = quantity.split_once(['e', 'E'])?;
+    let exponent: i32 = exponent.parse().ok()?;
+    let factor = 10_i128.checked_pow(exponent.unsigned_abs())?;
+    Some(if exponent < 0 {
+        (number, 1, factor)
+    } else {
+        (number, factor, 1)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_are_read_in_every_form() {
+        let check =
+            |text: &str, expected: Option<i128>| assert_eq!(milli(text), expected, "{text}");
+        check("100m", Some(100));
+        check("1.5", Some(1500));
+        check("64Mi", Some((64 << 20) * 1000));
+        check("1e3", Some(1_000_000));
+        check("1E3", Some(1_000_000));
+        check("1.5e+2", Some(150_000));
+        check("5e-1", Some(500));
+        check("1E", Some(1_000_000_000_000_000_000 * 1000));
+        check("1Ei", Some((1 << 60) * 1000));
+        check("1u", Some(1));
+        check("1e99", None);
+        check("1e3Ki", None);
+        check("e3", None);
+        check("lots", None);
+    }
 }

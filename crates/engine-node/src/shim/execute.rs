@@ -61,7 +61,7 @@ pub(super) fn run(folder: &Path, mode: Mode, program: &[OsString]) -> u8 {
     match execute(&Files::new(folder), mode, program) {
         Ok(code) => code,
         Err(error) => {
-            super::complain(&super::describe(&error));
+            super::complain(&foreshore_model::chain(&error));
             match error {
                 ExecuteError::Run { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                     NOT_FOUND

@@ -44,7 +44,7 @@ pub(super) fn supervise(files: &Files) -> Result<(), ShimError> {
     let ending = match run(files, &spec) {
         Ok(status) => ending_of(status),
         Err(error) => Ending::NotStarted {
-            message: super::describe(&error),
+            message: foreshore_model::chain(&error),
         },
     };
     let kills = spec
@@ -149,7 +149,7 @@ fn command(files: &Files, spec: &ContainerSpec, mut telling: PipeWriter) -> io::
         sandbox::pass_doors(&mut doors)?;
         sandbox::become_container(&files, &spec).map_err(|error| {
             // If even this fails, the error number alone has to do.
-            let _lost = telling.write_all(super::describe(&error).as_bytes());
+            let _lost = telling.write_all(foreshore_model::chain(&error).as_bytes());
             io::Error::from_raw_os_error(error.errno())
         })
     });

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use foreshore_model::chain;
 use jiff::Timestamp;
 
 use super::ended::{begun, wait_for_end};
 use super::{Attended, Live, News, Worker, WorkerEnd, simulate};
 use crate::container::RunningContainer;
-use crate::context::describe;
 use crate::options::RuntimeKind;
 use crate::pod::decide::Action;
 use crate::pod::fields;
@@ -68,7 +68,7 @@ impl Worker {
         let tokens = Arc::clone(&self.tokens);
         self.spawn(async move {
             let done = crate::prepare::prepare(&context, &pod, &folder, &address, &tokens).await;
-            Some(News::Prepared(done.map_err(|error| describe(&error))))
+            Some(News::Prepared(done.map_err(|error| chain(&error))))
         });
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use foreshore_model::chain;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use kube::Api;
@@ -9,7 +10,6 @@ use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use tokio_util::sync::CancellationToken;
 
 use super::{News, Worker};
-use crate::context::describe;
 use crate::pod::backoff::later;
 use crate::pod::{fields, status};
 
@@ -136,7 +136,7 @@ async fn send(api: &Api<Pod>, pod: &Pod, status: &PodStatus) -> Result<(), Strin
         Ok(Ok(_)) => Ok(()),
         // There is nothing to tell about any more.
         Ok(Err(kube::Error::Api(answer))) if answer.code == 404 => Ok(()),
-        Ok(Err(error)) => Err(describe(&error)),
+        Ok(Err(error)) => Err(chain(&error)),
         Err(_elapsed) => Err(format!("no answer within {LIMIT:?}")),
     }
 }

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
+use foreshore_model::chain;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{News, Worker};
-use crate::context::describe;
 use crate::options::RuntimeKind;
 use crate::pod::backoff::later;
 use crate::pod::fields;
@@ -54,7 +54,7 @@ impl Worker {
         let tokens = Arc::clone(&self.tokens);
         self.spawn(async move {
             let done = crate::prepare::refresh(&context, &pod, &folder, &address, &tokens).await;
-            Some(News::Refreshed(done.map_err(|error| describe(&error))))
+            Some(News::Refreshed(done.map_err(|error| chain(&error))))
         });
         None
     }

@@ -1,9 +1,10 @@
 //! Goes on where an earlier run of the node left off.
 
+use foreshore_model::chain;
+
 use super::ended::begun;
 use super::{Begun, Worker};
 use crate::container;
-use crate::context::describe;
 use crate::options::RuntimeKind;
 use crate::pod::fields;
 use crate::pod::state::{Phase, Preparation};
@@ -58,7 +59,7 @@ impl Worker {
             Ok(outcome) => outcome,
             Err(error) => {
                 tracing::warn!(
-                    error = describe(&error),
+                    error = chain(&error),
                     container = name,
                     "container was not found again"
                 );

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use foreshore_model::chain;
 use foreshore_sys::Terminal;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
@@ -21,7 +22,6 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
 use crate::container::{self, Ends, Streams};
-use crate::context::describe;
 use crate::kubelet::channels::{self, STDERR, STDOUT, Said};
 
 /// Largest message taken from a client; kubectl sends 32 KiB at once.
@@ -123,7 +123,7 @@ async fn attend(
 ) -> Option<Vec<u8>> {
     let executing = match container::begin(shim, folder, &wish.program, wish.streams) {
         Ok(executing) => executing,
-        Err(error) => return Some(channels::failed(&describe(&error))),
+        Err(error) => return Some(channels::failed(&chain(&error))),
     };
     let mut child = executing.child;
     let mut pumps = JoinSet::new();
