@@ -1,7 +1,9 @@
-//! What the tests run in containers: a tiny HTTP server and other behaviours.
+//! What the tests run in containers: HTTP servers and other behaviours.
+
+mod web;
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,6 +12,12 @@ fn main() {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["serve", port, ready_file] => serve(port.parse().expect("a port"), Path::new(ready_file)),
+        ["web", port, word] => {
+            web::run((own_address(), port.parse().expect("a port")).into(), word);
+        }
+        ["echo", port] => echo(port.parse().expect("a port")),
+        ["clock", pause_ms] => clock(pause_ms.parse().expect("a number")),
+        ["flood"] => flood(),
         ["exit", code] => std::process::exit(code.parse().expect("a number")),
         ["sleep"] => loop {
             std::thread::sleep(Duration::from_hours(1));
@@ -25,6 +33,11 @@ fn main() {
                 "write to / is {:?}",
                 std::fs::write("/made-here", "x").map_err(|error| error.kind())
             ));
+        }
+        ["probe", folder] => {
+            for line in foreshore_engine_node::probe(Path::new(folder)).lines {
+                say(&line);
+            }
         }
         ["exists", path] => std::process::exit(i32::from(!Path::new(path).exists())),
         ["write", path, text] => std::fs::write(path, text).expect("a path to write"),
@@ -147,14 +160,48 @@ fn say(words: &str) {
         .expect("somebody listens");
 }
 
-/// Answers 200 while `ready_file` exists, or always if it is `-`.
+/// Sends back every datagram.
+fn echo(port: u16) {
+    let socket = UdpSocket::bind((own_address(), port)).expect("a free port");
+    say("listening");
+    let mut bytes = [0; 2048];
+    loop {
+        let (length, from) = socket.recv_from(&mut bytes).expect("a socket that works");
+        socket
+            .send_to(&bytes[..length], from)
+            .expect("a socket that works");
+    }
+}
+
+/// Tells the time, in nanoseconds since 1970, over and over.
+fn clock(pause_ms: u64) {
+    loop {
+        say(&foreshore_model::clock::now().as_nanosecond().to_string());
+        std::thread::sleep(Duration::from_millis(pause_ms));
+    }
+}
+
+/// Writes lines as fast as somebody reads them.
+fn flood() {
+    let lines = "a line of an ordinary length, as a service writes for a request\n".repeat(512);
+    let mut out = std::io::stdout();
+    loop {
+        out.write_all(lines.as_bytes()).expect("somebody listens");
+    }
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "a container is told by its environment"
 )]
-fn serve(port: u16, ready_file: &Path) {
+fn own_address() -> IpAddr {
     let address = std::env::var("POD_IP").expect("the node sets it");
-    let listener = TcpListener::bind((address.as_str(), port)).expect("a free port");
+    address.parse().expect("it is an address")
+}
+
+/// Answers 200 while `ready_file` exists, or always if it is `-`.
+fn serve(port: u16, ready_file: &Path) {
+    let listener = TcpListener::bind((own_address(), port)).expect("a free port");
     say("listening");
     for stream in listener.incoming().flatten() {
         answer(stream, ready_file);

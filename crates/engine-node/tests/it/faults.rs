@@ -104,6 +104,30 @@ pub(crate) async fn a_program_that_is_not_in_the_image_is_named(ground: Kind) {
     fixture.finish().await;
 }
 
+pub(crate) async fn a_program_that_cannot_be_started_backs_off_and_is_named(ground: Kind) {
+    let fixture = Fixture::new(ground, RuntimeKind::Sandbox).await;
+    fixture
+        .pod("lost", &[], |pod| {
+            pod["spec"]["containers"][0]["command"] = json!(["/bin/nothing"]);
+        })
+        .await;
+    let pod = fixture
+        .until("lost", |pod| waiting(pod).0 == "CrashLoopBackOff")
+        .await;
+    let last = container(&pod).last_state.unwrap().terminated.unwrap();
+    assert_eq!(
+        (last.exit_code, last.reason.as_deref()),
+        (128, Some("StartError"))
+    );
+    assert!(last.message.unwrap().contains("/bin/nothing"));
+    let words = fixture.until_event("lost", "BackOff").await;
+    assert!(
+        words.contains("Back-off restarting failed container main"),
+        "{words}"
+    );
+    fixture.finish().await;
+}
+
 pub(crate) async fn pods_outlive_a_killed_node_and_are_looked_after_again(ground: Kind) {
     let mut fixture = Fixture::new(ground, RuntimeKind::Process).await;
     fixture.pod("stays", &["sleep"], |_| {}).await;

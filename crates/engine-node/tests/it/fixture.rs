@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use foreshore_engine_node::{Node, Options, RuntimeKind};
-use foreshore_image::{Entry, PackOptions, Store, pack};
+use foreshore_image::{Entry, Image, PackOptions, Store, pack};
 use foreshore_testkit::cluster::{self, Cluster, Kind};
 use foreshore_testkit::{TempDir, wait};
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Namespace, Pod};
@@ -63,6 +63,20 @@ impl Fixture {
         runtime: RuntimeKind,
         adjust: impl FnOnce(&mut Options),
     ) -> Self {
+        Self::on(shared(kind).await, runtime, adjust).await
+    }
+
+    /// On a cluster that no other test uses, so that it may be hurt.
+    pub(crate) async fn alone(kind: Kind, runtime: RuntimeKind) -> Self {
+        let cluster = Cluster::start(kind, cluster::Options::default()).await;
+        Self::on(Arc::new(cluster.unwrap()), runtime, |_| {}).await
+    }
+
+    async fn on(
+        cluster: Arc<Cluster>,
+        runtime: RuntimeKind,
+        adjust: impl FnOnce(&mut Options),
+    ) -> Self {
         if std::env::var_os("FORESHORE_TEST_LOG").is_some() {
             drop(
                 tracing_subscriber::fmt()
@@ -70,7 +84,6 @@ impl Fixture {
                     .try_init(),
             );
         }
-        let cluster = shared(kind).await;
         let client = cluster.client().await.unwrap();
         let ground = cluster.ground().expect("the cluster is ours").clone();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -79,7 +92,12 @@ impl Fixture {
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(folder.path(), open).unwrap();
         let images = Store::open(&folder.join("images")).unwrap();
-        let image = pack_program(&images);
+        let packed = PackOptions {
+            environment: BTreeMap::from([("FROM_IMAGE".to_owned(), "yes".to_owned())]),
+            ..PackOptions::default()
+        };
+        let packed = pack_program(&images, packed);
+        let image = format!("registry.invalid/program@{}", packed.digest);
         let shim = PathBuf::from(env!("CARGO_BIN_EXE_foreshore-test-shim"));
         let mut options = Options::new(
             client.clone(),
@@ -112,6 +130,15 @@ impl Fixture {
         fixture
     }
 
+    /// Options of a further node of the same test.
+    pub(crate) fn further_node(&self, suffix: &str) -> Options {
+        let mut options = self.options.clone();
+        options.node_index = NEXT.fetch_add(1, Ordering::Relaxed);
+        options.node_name = format!("{}-{suffix}", self.name);
+        options.root = self.folder.join(suffix);
+        options
+    }
+
     pub(crate) fn start_node(&mut self) {
         let node = Node::new(self.options.clone()).unwrap();
         let shutdown = CancellationToken::new();
@@ -131,6 +158,21 @@ impl Fixture {
         let (shutdown, task) = self.running.take().unwrap();
         shutdown.cancel();
         task.await.unwrap();
+    }
+
+    /// What `kubectl` does and says in the fixture's namespace: whether it
+    /// succeeded, its output, its complaints.
+    pub(crate) async fn kubectl(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let namespace = ["-n", self.name.as_str()];
+        let all = [&namespace, arguments].concat();
+        let output = tokio::time::timeout(LIMIT, self.cluster.kubectl(&all)).await;
+        let output = output.expect("kubectl ends").unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
     }
 
     /// Ends the node and everything it runs.
@@ -269,9 +311,10 @@ impl Fixture {
 }
 
 /// Packs the test program with the libraries it was linked to.
-fn pack_program(images: &Store) -> String {
+pub(crate) fn pack_program(images: &Store, mut options: PackOptions) -> Image {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_foreshore-test-program"));
-    let mut entries = vec![Entry {
+    options.entrypoint = vec!["/bin/program".to_owned()];
+    options.entries = vec![Entry {
         source: program.clone(),
         target: "/bin/program".to_owned(),
     }];
@@ -279,20 +322,13 @@ fn pack_program(images: &Store) -> String {
     for word in String::from_utf8(listed.stdout).unwrap().split_whitespace() {
         if word.starts_with('/') && Path::new(word).exists() {
             let source = Path::new(word).canonicalize().unwrap();
-            entries.push(Entry {
+            options.entries.push(Entry {
                 source,
                 target: word.to_owned(),
             });
         }
     }
-    let options = PackOptions {
-        entries,
-        entrypoint: vec!["/bin/program".to_owned()],
-        environment: BTreeMap::from([("FROM_IMAGE".to_owned(), "yes".to_owned())]),
-        ..PackOptions::default()
-    };
-    let packed = pack(images, &options).unwrap();
-    format!("registry.invalid/program@{}", packed.image.digest)
+    pack(images, &options).unwrap().image
 }
 
 pub(crate) fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a str> {

@@ -2,16 +2,27 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod callers;
+mod edge;
 mod exec;
 mod faults;
 mod fixture;
 mod hardship;
+mod images;
+mod kubectl;
 mod kubelet;
 mod lifecycle;
 mod limits;
 mod logs;
+mod network;
+mod nodes;
+mod objects;
+mod registry;
+mod rights;
+mod roll;
 mod sandbox;
 mod simulated;
+mod soak;
 mod usage;
 mod volumes;
 
@@ -33,16 +44,33 @@ macro_rules! cases {
     };
 }
 
-// The engine does not pass `exec` on yet.
 cases! {
-    on Real as real_only:
-    exec::a_program_runs_as_its_container_does_and_tells_its_exit_code,
-    exec::a_program_may_have_a_terminal,
-    exec::kubectl_runs_programs_and_is_refused_what_is_not_there,
-    exec::a_program_ends_with_the_one_who_wanted_it,
+    on Engine as engine_only:
+    soak::random_kills_lose_no_request_and_leave_nothing_behind,
+    nodes::replicas_of_a_lost_node_come_back_elsewhere,
 }
 
 cases! {
+    exec::a_program_runs_as_its_container_does_and_tells_its_exit_code,
+    exec::a_program_may_have_a_terminal,
+    exec::kubectl_runs_programs_and_hears_their_exit_code,
+    exec::a_program_ends_with_the_one_who_wanted_it,
+    kubectl::kubectl_shows_the_logs_of_every_container_and_of_the_start_before,
+    kubectl::kubectl_follows_a_log_to_the_end_of_its_container,
+    kubectl::kubectl_gives_a_program_a_terminal,
+    kubectl::attach_and_port_forward_are_refused_and_copies_need_tar_in_the_image,
+    kubectl::what_pods_and_nodes_use_can_be_asked_for,
+    images::a_pull_policy_says_when_the_registry_is_asked,
+    images::images_that_lie_are_refused_and_harm_nobody,
+    images::an_image_damaged_on_disk_is_brought_anew,
+    images::images_go_when_the_disk_fills_but_never_one_in_use,
+    network::one_service_calls_another_by_every_kind_of_name,
+    network::pods_answer_on_node_ports_and_to_datagrams,
+    network::an_ingress_streams_switches_protocols_and_has_a_default,
+    network::an_ingress_shows_the_certificate_of_its_secret,
+    nodes::replicas_keep_to_their_zones_and_leave_a_node_that_is_drained,
+    roll::a_rolling_update_loses_no_request,
+    roll::an_ingress_that_changes_loses_no_request,
     hardship::a_port_in_use_is_said_in_the_log_of_who_wanted_it,
     hardship::a_container_that_ignores_the_request_to_end_is_killed,
     hardship::a_probe_that_hangs_has_failed_and_holds_nobody_up,
@@ -63,6 +91,7 @@ cases! {
     faults::a_missing_config_map_holds_the_container_back_until_it_is_there,
     faults::what_a_plain_process_cannot_honour_is_refused_by_name,
     faults::a_program_that_is_not_in_the_image_is_named,
+    faults::a_program_that_cannot_be_started_backs_off_and_is_named,
     faults::pods_outlive_a_killed_node_and_are_looked_after_again,
     faults::a_container_that_ended_while_the_node_was_away_is_restarted,
     faults::a_node_that_was_stopped_in_order_goes_on_with_what_its_pods_had_written,
