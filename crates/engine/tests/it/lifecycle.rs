@@ -123,3 +123,30 @@ async fn engines_stopped_in_the_middle_reach_the_same_end() {
     assert_eq!(outcome(&world).await, expected);
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_store_is_refused_with_the_page_about_it() {
+    let data = tempfile::tempdir().unwrap();
+    let world = World::open(data.path()).await;
+    world.namespace("dev").await;
+    world.stop().await;
+    let stores = std::fs::read_dir(data.path()).unwrap();
+    let mut paths: Vec<_> = stores.map(|entry| entry.unwrap().path()).collect();
+    while let Some(path) = paths.pop() {
+        if path.is_dir() {
+            let inner = std::fs::read_dir(&path).unwrap();
+            paths.extend(inner.map(|entry| entry.unwrap().path()));
+        } else if path.ends_with("objects.redb") {
+            let length = path.metadata().unwrap().len();
+            let file = std::fs::File::options().write(true).open(&path).unwrap();
+            file.set_len(length / 3).unwrap();
+        }
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let options = foreshore_engine::Options::new(data.path().to_owned(), listener);
+    let shutdown = tokio_util::sync::CancellationToken::new();
+    let started = foreshore_engine::Engine::start(options, shutdown).await;
+    let words = foreshore_model::chain(&started.err().unwrap());
+    assert!(words.contains("is damaged"), "{words}");
+    assert!(words.contains("docs/errors/store-damaged.md"), "{words}");
+}
