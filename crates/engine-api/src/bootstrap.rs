@@ -1,19 +1,14 @@
 //! The objects every cluster has, and the removal of old events.
 
-use bytes::Bytes;
-use foreshore_engine_store::{Expect, Op};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::call::Call;
 use crate::core::Core;
-use crate::negotiate::Form;
 use crate::object::{self, text};
-use crate::request::{Query, ResourcePath};
 use crate::status::{Answer, Failure};
 use crate::strategy;
-use crate::user::UserInfo;
-use crate::write::create;
+use crate::write::{create, successor};
 
 /// Roles and bindings a Kubernetes client may count on.
 const RBAC: &str = include_str!("../data/rbac.json");
@@ -72,23 +67,7 @@ async fn ensure(core: &Core, value: Value) -> Answer<()> {
     if core.store.get(&entry.key(namespace, name)).is_some() {
         return Ok(());
     }
-    let call = Call {
-        user: UserInfo::component("system:apiserver"),
-        now: core.now(),
-        entry: entry.clone(),
-        path: ResourcePath {
-            group: group.to_owned(),
-            version: version.to_owned(),
-            namespace: namespace.to_owned(),
-            resource: resource.plural.clone(),
-            ..ResourcePath::default()
-        },
-        query: Query::default(),
-        form: Form::JSON,
-        content_type: String::new(),
-        user_agent: "kube-apiserver".to_owned(),
-        body: Bytes::new(),
-    };
+    let call = Call::internal(core.now(), entry, namespace, "");
     create::create_value(core, &call, value).await.map(drop)
 }
 
@@ -105,11 +84,7 @@ pub(crate) async fn sweep_events(core: &Core) -> usize {
         if last_change(&value).is_none_or(|changed| changed >= limit) {
             continue;
         }
-        let op = Op::Delete {
-            key: stored.key.clone(),
-            expect: Expect::Revision(stored.revision),
-            last: object::encode(&value),
-        };
+        let op = successor(stored, true, object::encode(&value));
         // One that was changed or removed meanwhile is looked at next time.
         removed += usize::from(core.store.write(op).await.is_ok());
     }

@@ -38,6 +38,34 @@ pub(crate) struct Call {
 const MANAGER_MAX: usize = 128;
 
 impl Call {
+    /// A request of the server itself.
+    pub(crate) fn internal(
+        now: Timestamp,
+        entry: &Arc<Entry>,
+        namespace: &str,
+        name: &str,
+    ) -> Self {
+        let resource = &entry.resource;
+        Self {
+            user: UserInfo::component("system:apiserver"),
+            now,
+            entry: Arc::clone(entry),
+            path: ResourcePath {
+                group: resource.group.clone(),
+                version: resource.version.clone(),
+                namespace: namespace.to_owned(),
+                resource: resource.plural.clone(),
+                name: name.to_owned(),
+                ..ResourcePath::default()
+            },
+            query: Query::default(),
+            form: Form::JSON,
+            content_type: String::new(),
+            user_agent: "kube-apiserver".to_owned(),
+            body: Bytes::new(),
+        }
+    }
+
     pub(crate) fn subresource(&self) -> Option<&Subresource> {
         self.entry.resource.subresource(&self.path.subresource)
     }

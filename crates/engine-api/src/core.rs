@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use foreshore_engine_store::{Object, Resource, Snapshot, Store};
 use jiff::Timestamp;
@@ -35,6 +36,7 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     pub(crate) network: ServiceNetwork,
     pub(crate) dialer: Arc<dyn Dialer>,
+    pub(crate) body_limit: Duration,
     pub(crate) tokens: HashMap<[u8; 32], UserInfo>,
     pub(crate) metrics: Metrics,
     /// Held while a Service is given addresses and ports, until it is stored.
@@ -60,6 +62,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) network: ServiceNetwork,
     pub(crate) dialer: Arc<dyn Dialer>,
+    pub(crate) body_limit: Duration,
     pub(crate) tokens: HashMap<[u8; 32], UserInfo>,
 }
 
@@ -72,6 +75,7 @@ impl Core {
             clock,
             network,
             dialer,
+            body_limit,
             tokens,
         } = parts;
         let ended = CancellationToken::new();
@@ -83,6 +87,7 @@ impl Core {
             clock,
             network,
             dialer,
+            body_limit,
             tokens,
             metrics: Metrics::default(),
             services: tokio::sync::Mutex::new(()),

@@ -4,21 +4,17 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
 use foreshore_engine_schema::custom;
-use foreshore_engine_store::{Expect, Op};
 use serde_json::{Value, json};
 use tracing::warn;
 
 use crate::call::Call;
 use crate::catalog::Entry;
 use crate::core::Core;
-use crate::negotiate::Form;
 use crate::object::{self, text};
-use crate::request::{Query, ResourcePath};
 use crate::status::{Answer, Cause};
-use crate::user::UserInfo;
 use crate::write::delete::{DeleteOptions, delete_one};
+use crate::write::successor;
 
 const GROUP: &str = "apiextensions.k8s.io";
 const PLURAL: &str = "customresourcedefinitions";
@@ -279,18 +275,15 @@ async fn finish(
         let Some(entry) = made else {
             // Not served any more: nobody can hold it.
             let value = object::decode(instance)?;
-            let op = Op::Delete {
-                key: instance.key.clone(),
-                expect: Expect::Revision(instance.revision),
-                last: object::encode(&value),
-            };
+            let op = successor(instance, true, object::encode(&value));
             drop(core.store.write(op).await);
             continue;
         };
         if object::is_deleting(&object::decode(instance)?) {
             continue;
         }
-        let call = call(core, entry, &instance.key.namespace, &instance.key.name);
+        let key = &instance.key;
+        let call = Call::internal(core.now(), entry, &key.namespace, &key.name);
         let options = DeleteOptions::default();
         let deleted = delete_one(
             core,
@@ -315,39 +308,7 @@ async fn finish(
     let gone = finalizers.is_empty();
     let list = (!gone).then(|| json!(finalizers));
     object::set(object::metadata_mut(&mut definition), "finalizers", list);
-    let (key, expect) = (stored.key.clone(), Expect::Revision(stored.revision));
-    let body = object::encode(&definition);
-    let op = if gone {
-        Op::Delete {
-            key,
-            expect,
-            last: body,
-        }
-    } else {
-        Op::Put { key, expect, body }
-    };
+    let op = successor(stored, gone, object::encode(&definition));
     // Whoever changed it meanwhile makes it be looked at again.
     Ok(core.store.write(op).await.is_ok())
-}
-
-/// A request of the server itself.
-fn call(core: &Core, entry: &Arc<Entry>, namespace: &str, name: &str) -> Call {
-    Call {
-        user: UserInfo::component("system:apiserver"),
-        now: core.now(),
-        entry: Arc::clone(entry),
-        path: ResourcePath {
-            group: entry.resource.group.clone(),
-            version: entry.resource.version.clone(),
-            namespace: namespace.to_owned(),
-            resource: entry.resource.plural.clone(),
-            name: name.to_owned(),
-            ..ResourcePath::default()
-        },
-        query: Query::default(),
-        form: Form::JSON,
-        content_type: String::new(),
-        user_agent: "kube-apiserver".to_owned(),
-        body: Bytes::new(),
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -99,7 +100,7 @@ where
         authorize(core, &user, "create", &path)?;
         return subresource::exec::connect(core, &entry, &path, &query, parts).await;
     }
-    let body = collect(body).await?;
+    let body = collect(body, core.body_limit).await?;
     let streams = path.subresource == "log";
     let form = if streams {
         Form::JSON
@@ -144,12 +145,19 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-async fn collect<B>(body: B) -> Answer<Bytes>
+async fn collect<B>(body: B, limit: Duration) -> Answer<Bytes>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    match Limited::new(body, BODY_MAX).collect().await {
+    let collected = Limited::new(body, BODY_MAX).collect();
+    let Ok(collected) = tokio::time::timeout(limit, collected).await else {
+        return Err(Failure::timeout(
+            "request did not complete within the allotted timeout",
+            1,
+        ));
+    };
+    match collected {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Failure::too_large(BODY_MAX)),
         Err(error) => Err(Failure::bad_request(format!(

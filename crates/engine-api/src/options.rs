@@ -6,6 +6,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use foreshore_engine_store::Store;
 use jiff::Timestamp;
@@ -113,6 +114,8 @@ pub struct Options {
     pub service_network: ServiceNetwork,
     /// How node endpoints are reached.
     pub dialer: Arc<dyn Dialer>,
+    /// A client that does not finish its body in this time is refused.
+    pub body_limit: Duration,
     /// Bearer tokens with a fixed meaning.
     pub tokens: Vec<(String, UserInfo)>,
 }
@@ -125,6 +128,8 @@ impl Options {
             clock: Clock::default(),
             service_network: ServiceNetwork::default(),
             dialer: Arc::new(Direct),
+            // As on a real server.
+            body_limit: Duration::from_mins(1),
             tokens: Vec::new(),
         }
     }

@@ -52,6 +52,7 @@ impl ApiServer {
             clock: options.clock,
             network: options.service_network,
             dialer: options.dialer,
+            body_limit: options.body_limit,
             tokens: options
                 .tokens
                 .into_iter()

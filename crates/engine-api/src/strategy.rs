@@ -360,11 +360,36 @@ pub(crate) fn validate_update(call: &Call, value: &Value, old: &Value) -> Vec<Ca
         "configmaps" | "secrets" => validate_immutable(value, old),
         "rolebindings.rbac.authorization.k8s.io"
         | "clusterrolebindings.rbac.authorization.k8s.io" => {
-            unchanged(value, old, "roleRef", "cannot change roleRef")
+            access::validate_binding_update(value, old)
         }
+        "endpointslices.discovery.k8s.io" => {
+            unchanged(value, old, "addressType", "field is immutable")
+        }
+        "ingressclasses.networking.k8s.io" => {
+            unchanged(value, old, "spec.controller", "field is immutable")
+        }
+        "nodes" => validate_node_update(value, old),
         _ => vec![],
     });
     causes
+}
+
+/// What a node was given stays.
+fn validate_node_update(value: &Value, old: &Value) -> Vec<Cause> {
+    let fields = [
+        (
+            "spec.podCIDRs",
+            "node updates may not change podCIDR except from \"\" to valid",
+        ),
+        (
+            "spec.providerID",
+            "node updates may not change providerID except from \"\" to valid",
+        ),
+    ];
+    let set = fields
+        .into_iter()
+        .filter(|(field, _)| !checks::field(old, field).is_null());
+    checks::forbid_fields(value, old, &set.collect::<Vec<_>>())
 }
 
 fn unchanged(value: &Value, old: &Value, field: &str, why: &str) -> Vec<Cause> {
@@ -377,17 +402,17 @@ fn unchanged(value: &Value, old: &Value, field: &str, why: &str) -> Vec<Cause> {
 }
 
 fn validate_immutable(value: &Value, old: &Value) -> Vec<Cause> {
-    if old.get("immutable") != Some(&Value::Bool(true)) {
-        return match (value.get("type"), old.get("type")) {
-            (now, before) if now != before => unchanged(value, old, "type", "field is immutable"),
-            _ => vec![],
-        };
+    let mut causes = unchanged(value, old, "type", "field is immutable");
+    if old.get("immutable") == Some(&Value::Bool(true)) {
+        let why = "field is immutable when `immutable` is set";
+        let fixed = ["immutable", "data", "binaryData"];
+        causes.extend(checks::forbid_fields(
+            value,
+            old,
+            &fixed.map(|field| (field, why)),
+        ));
     }
-    ["data", "binaryData", "stringData", "immutable"]
-        .into_iter()
-        .filter(|field| value.get(field) != old.get(field))
-        .map(|field| Cause::forbidden(field, "field is immutable when `immutable` is set"))
-        .collect()
+    causes
 }
 
 fn validate_keys(value: &Value) -> Vec<Cause> {

@@ -91,6 +91,14 @@ const REFUSED: &[(&str, &str)] = &[
         "refused by the node; WebSocket streams work",
     ),
     (
+        "node authorizer and NodeRestriction",
+        "absent: what a node's credential may do is decided by RBAC alone; nodes share one ground",
+    ),
+    (
+        "preemption by priority",
+        "nothing is evicted for a pod of higher priority; FailedScheduling says why it waits",
+    ),
+    (
         "quotas and limit ranges",
         "404: their resources are not served",
     ),
@@ -168,6 +176,63 @@ mod tests {
     fn find<'a>(matrix: &'a SupportMatrix, plural: &str) -> &'a SupportedResource {
         let mut rows = matrix.resources.iter();
         rows.find(|row| row.plural == plural).unwrap()
+    }
+
+    /// Groups with the kinds that are served as on a real API server.
+    const EXACT: &[(&str, &str)] = &[
+        (
+            "",
+            "Namespace Node Pod Service Endpoints ConfigMap Secret ServiceAccount Event \
+             PersistentVolumeClaim",
+        ),
+        ("events.k8s.io", "Event"),
+        (
+            "apps",
+            "Deployment ReplicaSet StatefulSet DaemonSet ControllerRevision",
+        ),
+        ("batch", "Job CronJob"),
+        ("autoscaling", "HorizontalPodAutoscaler"),
+        ("policy", "PodDisruptionBudget"),
+        ("networking.k8s.io", "Ingress IngressClass"),
+        ("discovery.k8s.io", "EndpointSlice"),
+        ("coordination.k8s.io", "Lease"),
+        (
+            "rbac.authorization.k8s.io",
+            "Role RoleBinding ClusterRole ClusterRoleBinding",
+        ),
+        ("apiextensions.k8s.io", "CustomResourceDefinition"),
+        (
+            "authorization.k8s.io",
+            "SubjectAccessReview SelfSubjectAccessReview LocalSubjectAccessReview \
+             SelfSubjectRulesReview",
+        ),
+        ("authentication.k8s.io", "TokenReview SelfSubjectReview"),
+        ("metrics.k8s.io", "NodeMetrics PodMetrics"),
+    ];
+    /// Kinds that charts bring along and nothing acts on.
+    const KEPT: &[&str] = &["NetworkPolicy", "PriorityClass"];
+
+    #[test]
+    fn every_promised_kind_is_served_exactly() {
+        let matrix = support();
+        let level = |group: &str, kind: &str| {
+            let mut rows = matrix.resources.iter();
+            let row = rows.find(|row| row.group == group && row.kind == kind);
+            row.map(|row| row.level)
+        };
+        for (group, kinds) in EXACT {
+            for kind in kinds.split(' ') {
+                assert_eq!(level(group, kind), Some(Level::Exact), "{kind}.{group}");
+            }
+        }
+        let kept = matrix
+            .resources
+            .iter()
+            .filter(|row| row.level == Level::StoredWithoutEffect);
+        assert!(kept.clone().count() >= KEPT.len());
+        for row in kept {
+            assert!(KEPT.contains(&row.kind.as_str()), "{}", row.kind);
+        }
     }
 
     #[test]

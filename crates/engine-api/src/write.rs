@@ -7,6 +7,7 @@ pub(crate) mod update;
 
 use foreshore_engine_merge::{Manager, UpdateRequest, reset_fields};
 use foreshore_engine_schema::{check_required, conform, defaults};
+use foreshore_engine_store::{Body, Expect, Object, Op};
 use serde_json::Value;
 
 use crate::call::Call;
@@ -57,6 +58,21 @@ pub(crate) fn refuse_invalid(entry: &Entry, value: &Value, causes: Vec<Cause>) -
         return Ok(());
     }
     Err(entry.invalid(crate::object::name(value), distinct))
+}
+
+/// The write that follows what is stored: its next state, or its end with what it last was.
+pub(crate) fn successor(stored: &Object, gone: bool, body: Body) -> Op {
+    let key = stored.key.clone();
+    let expect = Expect::Revision(stored.revision);
+    if gone {
+        Op::Delete {
+            key,
+            expect,
+            last: body,
+        }
+    } else {
+        Op::Put { key, expect, body }
+    }
 }
 
 /// Who writes, as field ownership records it.

@@ -6,7 +6,26 @@ use crate::call::Call;
 use crate::core::Core;
 use crate::object::{self, text};
 use crate::rbac::rules_of_object;
-use crate::status::{Answer, Failure};
+use crate::status::{Answer, Cause, Failure};
+
+/// A binding stays with its role; the real server shows it by its own names.
+pub(super) fn validate_binding_update(value: &Value, old: &Value) -> Vec<Cause> {
+    if value["roleRef"] == old["roleRef"] {
+        return vec![];
+    }
+    let part = |name: &str| text(value, &format!("/roleRef/{name}"));
+    let message = format!(
+        "Invalid value: {{\"APIGroup\":{:?},\"Kind\":{:?},\"Name\":{:?}}}: cannot change roleRef",
+        part("apiGroup"),
+        part("kind"),
+        part("name"),
+    );
+    vec![Cause {
+        reason: "FieldValueInvalid",
+        field: "roleRef".into(),
+        message,
+    }]
+}
 
 /// Refuses a role or binding that gives more than its writer has.
 pub(super) fn confirm(core: &Core, call: &Call, value: &Value, old: Option<&Value>) -> Answer<()> {

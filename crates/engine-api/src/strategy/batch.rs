@@ -183,10 +183,15 @@ pub(super) fn validate_job_update(value: &Value, old: &Value) -> Vec<Cause> {
         let now = at(value, "/spec/template");
         causes.push(Cause::invalid("spec.template", now, immutable));
     }
-    let elastic = object::text(value, "/spec/completionMode") == "Indexed"
-        && at(value, "/spec/completions") == at(value, "/spec/parallelism");
-    if !elastic {
-        causes.extend(keep_fields(value, old, &["spec.completions"], immutable));
+    // An indexed job may grow and shrink, as long as all its pods run at once.
+    let elastic = at(value, "/spec/completions") == at(value, "/spec/parallelism");
+    let why = match object::text(value, "/spec/completionMode") {
+        "Indexed" if elastic => None,
+        "Indexed" => Some("can only be modified in tandem with spec.parallelism"),
+        _ => Some(immutable),
+    };
+    if let Some(why) = why {
+        causes.extend(keep_fields(value, old, &["spec.completions"], why));
     }
     let kept = [
         "spec.completionMode",

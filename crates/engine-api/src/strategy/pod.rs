@@ -135,10 +135,53 @@ pub(super) fn prepare_update(value: &mut Value, old: &Value) {
     object::set(object::map_mut(value, "status"), "qosClass", qos);
 }
 
+/// Of a pod's spec little may change.
+pub(super) fn validate_update(value: &Value, old: &Value) -> Vec<Cause> {
+    for list in ["containers", "initContainers"] {
+        let count = |pod: &Value| list_of(pod, list).count();
+        if count(value) != count(old) {
+            let why = "pod updates may not add or remove containers";
+            return vec![Cause::forbidden(format!("spec.{list}"), why)];
+        }
+    }
+    if let Some(cause) = deadline(value, old) {
+        return vec![cause];
+    }
+    let mut causes = vec![];
+    let kept = tolerations(old).all(|kept| tolerations(value).any(|found| found == kept));
+    if !kept {
+        let why = "existing toleration can not be modified except its tolerationSeconds";
+        causes.push(Cause::forbidden("spec.tolerations", why));
+    }
+    for (index, gate) in list_of(value, "schedulingGates").enumerate() {
+        if !list_of(old, "schedulingGates").any(|known| known == gate) {
+            let name = object::text(gate, "/name");
+            let why = format!("only deletion is allowed, but found new scheduling gate '{name}'");
+            causes.push(Cause::forbidden(
+                format!("spec.schedulingGates[{index}]"),
+                &why,
+            ));
+        }
+    }
+    if frozen(value, old, value) != frozen(old, old, value) {
+        causes.push(Cause::forbidden("spec", FROZEN));
+    }
+    causes
+}
+
+const FROZEN: &str = "pod updates may not change fields other than `spec.containers[*].image`,\
+     `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only \
+     additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be \
+     set to 1 if it was previously negative)";
+
+fn list_of<'a>(pod: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+    let items = pod["spec"][list].as_array();
+    items.into_iter().flatten()
+}
+
 /// Tolerations without the time they last, which may change.
-fn tolerations(pod: &Value) -> impl Iterator<Item = Value> {
-    let list = pod.pointer("/spec/tolerations").and_then(Value::as_array);
-    list.into_iter().flatten().map(|toleration| {
+fn tolerations(pod: &Value) -> impl Iterator<Item = Value> + use<'_> {
+    list_of(pod, "tolerations").map(|toleration| {
         let mut toleration = toleration.clone();
         toleration
             .as_object_mut()
@@ -147,43 +190,49 @@ fn tolerations(pod: &Value) -> impl Iterator<Item = Value> {
     })
 }
 
-/// Of a pod's spec little may change.
-pub(super) fn validate_update(value: &Value, old: &Value) -> Vec<Cause> {
-    let grace = |pod: &Value| {
-        let grace = pod.pointer("/spec/terminationGracePeriodSeconds");
-        grace.and_then(Value::as_i64)
+/// A deadline may be set, and come nearer.
+fn deadline(value: &Value, old: &Value) -> Option<Cause> {
+    let of = |pod: &Value| pod["spec"]["activeDeadlineSeconds"].as_i64();
+    let refuse = |shown: &Value, why: &str| {
+        let path = "spec.activeDeadlineSeconds";
+        Some(Cause::invalid(path, shown, why))
     };
-    // A negative time was a mistake that may be mended.
-    let mended = grace(old).is_some_and(|grace| grace < 0) && grace(value) == Some(1);
-    let frozen = |pod: &Value| {
-        let mut spec = pod.get("spec").cloned().unwrap_or_default();
-        if let Some(map) = spec.as_object_mut() {
-            for field in ["activeDeadlineSeconds", "tolerations", "schedulingGates"] {
-                map.remove(field);
-            }
-            if mended {
-                map.remove("terminationGracePeriodSeconds");
-            }
-            for list in ["containers", "initContainers"] {
-                let containers = map.get_mut(list).and_then(Value::as_array_mut);
-                for container in containers.into_iter().flatten() {
-                    if let Some(container) = container.as_object_mut() {
-                        container.remove("image");
-                    }
-                }
-            }
+    match (of(old), of(value)) {
+        (_, Some(new)) if !(0..=i64::from(i32::MAX)).contains(&new) => {
+            let why = "must be between 0 and 2147483647, inclusive";
+            refuse(&new.into(), why)
         }
-        spec
-    };
-    let kept = tolerations(old).all(|kept| tolerations(value).any(|found| found == kept));
-    if frozen(value) == frozen(old) && kept {
-        return vec![];
+        (Some(old), Some(new)) if old < new => {
+            refuse(&new.into(), "must be less than or equal to previous value")
+        }
+        (Some(_), None) => {
+            let why = "must not update from a positive integer to nil value";
+            refuse(&Value::Null, why)
+        }
+        _ => None,
     }
-    vec![Cause::forbidden(
-        "spec",
-        "pod updates may not change fields other than `spec.containers[*].image`,\
-         `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only \
-         additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be \
-         set to 1 if it was previously negative)",
-    )]
+}
+
+/// A spec without what may differ between the two.
+fn frozen(pod: &Value, old: &Value, new: &Value) -> Value {
+    let grace = |pod: &Value| pod["spec"]["terminationGracePeriodSeconds"].as_i64();
+    // A negative time was a mistake that may be mended.
+    let mended = grace(old).is_some_and(|grace| grace < 0) && grace(new) == Some(1);
+    let mut spec = pod.get("spec").cloned().unwrap_or_default();
+    let Some(map) = spec.as_object_mut() else {
+        return spec;
+    };
+    for field in ["activeDeadlineSeconds", "tolerations", "schedulingGates"] {
+        map.remove(field);
+    }
+    if mended {
+        map.remove("terminationGracePeriodSeconds");
+    }
+    for list in ["containers", "initContainers"] {
+        let containers = map.get_mut(list).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            container.as_object_mut().map(|map| map.remove("image"));
+        }
+    }
+    spec
 }

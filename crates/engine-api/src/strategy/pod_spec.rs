@@ -46,6 +46,14 @@ pub(super) fn validate(spec: &Value, path: &str, place: Use) -> Vec<Cause> {
             }
         }
     }
+    let deadline = spec.get("activeDeadlineSeconds").and_then(Value::as_i64);
+    if let Some(deadline) = deadline.filter(|limit| !(1..=i64::from(i32::MAX)).contains(limit)) {
+        causes.push(Cause::invalid(
+            format!("{path}.activeDeadlineSeconds"),
+            &deadline.into(),
+            "must be between 1 and 2147483647, inclusive",
+        ));
+    }
     let grace = spec
         .get("terminationGracePeriodSeconds")
         .and_then(Value::as_i64);

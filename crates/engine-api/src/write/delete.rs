@@ -1,6 +1,6 @@
 //! Deleting: at once, after a grace period, or when the last finalizer is gone.
 
-use foreshore_engine_store::{CommitError, Expect, Object, Op};
+use foreshore_engine_store::{CommitError, Object};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use crate::reply::{Content, Page, Reply};
 use crate::selection::Selection;
 use crate::status::{Answer, Cause, Failure};
 use crate::strategy;
-use crate::write::commit_failure;
+use crate::write::{commit_failure, successor};
 
 const TRIES: usize = 64;
 const ORPHAN: &str = "orphan";
@@ -216,18 +216,7 @@ pub(crate) async fn delete_one(
             });
         }
         let body = object::encode(&next);
-        let expect = Expect::Revision(stored.revision);
-        let key = key.clone();
-        let op = if gone {
-            Op::Delete {
-                key,
-                expect,
-                last: body,
-            }
-        } else {
-            Op::Put { key, expect, body }
-        };
-        match core.store.write(op).await {
+        match core.store.write(successor(&stored, gone, body)).await {
             Ok(stored) => {
                 if definition::is_definition(entry) {
                     core.cleanup.notify_one();

@@ -5,6 +5,7 @@ use foreshore_engine_merge::{
     strategic_merge,
 };
 use foreshore_engine_schema::{TypeRef, check_fields};
+use foreshore_model::chain;
 use serde_json::Value;
 
 use crate::body::{self, Decoded};
@@ -135,17 +136,6 @@ impl Patch {
         let shown = Value::from(go::print(&self.body));
         Failure::invalid("", "", "", vec![Cause::invalid("patch", &shown, &why)])
     }
-}
-
-/// An error with everything below it, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }
 
 fn bad_patch_option(cause: Cause) -> Failure {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use foreshore_engine_merge::settle_timestamps;
-use foreshore_engine_store::{CommitError, Expect, Object, Op};
+use foreshore_engine_store::{CommitError, Object};
 use serde_json::Value;
 
 use crate::body;
@@ -14,7 +14,9 @@ use crate::reply::{Content, Reply};
 use crate::status::{Answer, Failure};
 use crate::strategy;
 use crate::write::create::{create_value, place};
-use crate::write::{commit_failure, normalize, record_owners, refuse_invalid, schema_causes};
+use crate::write::{
+    commit_failure, normalize, record_owners, refuse_invalid, schema_causes, successor,
+};
 
 /// Attempts before a writer without a version of its own gives up.
 const TRIES: usize = 64;
@@ -218,16 +220,5 @@ async fn commit(
 ) -> Result<Arc<Object>, CommitError> {
     let gone = is_finished(call, old, &value);
     let body = object::encode(&call.entry.stored_value(value));
-    let key = stored.key.clone();
-    let expect = Expect::Revision(stored.revision);
-    let op = if gone {
-        Op::Delete {
-            key,
-            expect,
-            last: body,
-        }
-    } else {
-        Op::Put { key, expect, body }
-    };
-    core.store.write(op).await
+    core.store.write(successor(stored, gone, body)).await
 }

@@ -2,19 +2,24 @@
 //!
 //! A few sound requests are changed at random, from a seed; more rounds run in the soak.
 
+use std::convert::Infallible;
+use std::time::Duration;
+
 use bytes::Bytes;
 use foreshore_engine_api::UserInfo;
+use futures::{StreamExt, stream};
 use http::Request;
-use http_body_util::Full;
+use http_body::Frame;
+use http_body_util::{Full, StreamBody};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
+use tower::Service;
 
-use crate::ground::{Ground, config_map, deployment, pod};
+use crate::ground::{Ground, config_map, deployment, pod, read};
 
-/// Rounds over all samples, unless the soak asks for more.
+/// Rounds over all samples.
 const ROUNDS: u64 = 12;
-const ROUNDS_VARIABLE: &str = "FORESHORE_FUZZ_ROUNDS";
 
 /// Pieces that mean something to one decoder or another.
 const PIECES: &[&[u8]] = &[
@@ -201,13 +206,18 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut StdRng) {
     }
 }
 
-fn rounds() -> u64 {
-    #[expect(clippy::disallowed_methods, reason = "the soak says how long")]
-    let asked = std::env::var(ROUNDS_VARIABLE);
-    asked
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(ROUNDS)
+/// Seeds of the rounds; the soak makes many more, from its own seed.
+fn rounds() -> std::ops::Range<u64> {
+    #[expect(clippy::disallowed_methods, reason = "the soak says where to begin")]
+    let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
+    let seed = number("FORESHORE_SEED").filter(|_| number("FORESHORE_SOAK").is_some());
+    match seed {
+        None => 0..ROUNDS,
+        Some(seed) => {
+            let first = seed.wrapping_mul(1_000_003) >> 12;
+            first..first + 50 * ROUNDS
+        }
+    }
 }
 
 #[tokio::test]
@@ -225,9 +235,9 @@ async fn damaged_requests_are_refused_with_a_status() {
         .await
         .expect(201);
     let samples = samples();
-    for seed in 0..rounds() {
+    for seed in rounds() {
         for (index, sample) in samples.iter().enumerate() {
-            let mut random = StdRng::seed_from_u64(seed << 8 | index as u64);
+            let mut random = StdRng::seed_from_u64(seed * 256 + index as u64);
             let (mut path, mut body) = (sample.path.clone().into_bytes(), sample.body.clone());
             if body.is_empty() {
                 mutate(&mut path, &mut random);
@@ -302,4 +312,18 @@ async fn too_large_and_too_deep_bodies_are_refused() {
         .post_raw(maps, "application/vnd.kubernetes.protobuf", body)
         .await
         .refused(400, "BadRequest");
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_is_given_up() {
+    let ground = Ground::start_with(|options| options.body_limit = Duration::from_millis(50)).await;
+    let first = stream::once(async { Ok::<_, Infallible>(Frame::data(Bytes::from("{"))) });
+    let body = StreamBody::new(first.chain(stream::pending()));
+    let request = Request::post("/api/v1/namespaces/default/configmaps")
+        .header("content-type", "application/json")
+        .body(body)
+        .unwrap();
+    let mut service = ground.server.service_as(UserInfo::admin());
+    let response = service.call(request).await.unwrap();
+    read(response).await.refused(504, "Timeout");
 }
