@@ -149,7 +149,14 @@ pub(crate) fn render(call: &Call, reply: Reply) -> Answer<Response<ResponseBody>
         }
         Content::Object(object) => respond_value(code, form, &view_object(call, object))?,
         Content::Other(value) => respond_value(code, form, &value)?,
-        Content::Page(page) => respond_value(code, form, &view_page(call, &page)?)?,
+        Content::Page(page) => match &form.view {
+            View::Table(version) if form.format == Format::Json && call.entry.is_verbatim() => {
+                let metadata = list_metadata(&page);
+                let text = table::of_stored(call, version, &page.objects, &metadata)?;
+                respond(code, form.content_type(), full(text))
+            }
+            _ => respond_value(code, form, &view_page(call, &page)?)?,
+        },
     };
     for warning in warnings {
         let text = warning.replace('\\', "\\\\").replace('"', "\\\"");

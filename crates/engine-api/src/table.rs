@@ -1,11 +1,18 @@
 //! Tables: the server-side columns kubectl prints.
 
+mod rows;
+
+use std::sync::Arc;
+
 use foreshore_engine_schema::table as columns;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use foreshore_engine_store::Object;
+
 use crate::call::Call;
 use crate::reply::metadata_only;
+use crate::status::Answer;
 
 /// One row; the object comes with it as the request asks.
 pub(crate) fn row(call: &Call, object: &Value, now: Timestamp) -> Value {
@@ -43,4 +50,24 @@ pub(crate) fn table(
         "kind": "Table", "apiVersion": format!("meta.k8s.io/{version}"),
         "metadata": metadata, "columnDefinitions": definitions, "rows": rows,
     })
+}
+
+/// The text of a whole Table of objects that are shown as they are stored.
+pub(crate) fn of_stored(
+    call: &Call,
+    version: &str,
+    objects: &[Arc<Object>],
+    metadata: &Value,
+) -> Answer<Vec<u8>> {
+    let empty = table(call, version, &[], metadata, true).to_string();
+    // `rows` is the only empty list under its name: keys are not values, and quotes are escaped.
+    let (head, tail) = empty
+        .split_once(r#""rows":[]"#)
+        .expect("a Table has the rows it was given");
+    let mut text = head.as_bytes().to_vec();
+    text.extend_from_slice(br#""rows":["#);
+    rows::write(call, objects, &mut text)?;
+    text.push(b']');
+    text.extend_from_slice(tail.as_bytes());
+    Ok(text)
 }

@@ -86,23 +86,22 @@ impl<'a> Shown<'a> {
             )
     }
 
-    fn text(self, pointer: &str) -> &'a str {
-        self.object
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+    /// The value at a path like `/spec/nodeName`, none of whose names is escaped.
+    fn at(self, path: &str) -> Option<&'a Value> {
+        let mut names = path.split('/').skip(1);
+        names.try_fold(self.object, |value, name| value.get(name))
     }
 
-    fn number(self, pointer: &str) -> i64 {
-        self.object
-            .pointer(pointer)
-            .and_then(Value::as_i64)
-            .unwrap_or_default()
+    fn text(self, path: &str) -> &'a str {
+        self.at(path).and_then(Value::as_str).unwrap_or_default()
     }
 
-    fn list(self, pointer: &str) -> &'a [Value] {
-        self.object
-            .pointer(pointer)
+    fn number(self, path: &str) -> i64 {
+        self.at(path).and_then(Value::as_i64).unwrap_or_default()
+    }
+
+    fn list(self, path: &str) -> &'a [Value] {
+        self.at(path)
             .and_then(Value::as_array)
             .map_or(&[], Vec::as_slice)
     }

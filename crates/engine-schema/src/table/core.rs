@@ -9,12 +9,9 @@ use super::{Shown, or_none, storage};
 use crate::convert::convert_event;
 
 pub(super) fn cells(plural: &str, shown: Shown<'_>) -> Option<Vec<Value>> {
-    let count = |pointer: &str| {
-        shown
-            .object
-            .pointer(pointer)
-            .and_then(Value::as_object)
-            .map_or(0, Map::len)
+    let count = |path: &str| {
+        let map = shown.at(path).and_then(Value::as_object);
+        map.map_or(0, Map::len)
     };
     Some(match plural {
         "namespaces" => vec![
