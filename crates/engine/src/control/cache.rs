@@ -246,7 +246,11 @@ where
     pub(crate) fn into_task(self) -> Task {
         Box::pin(async move {
             let kind = K::kind(&());
-            let mut stream = watcher(self.api, self.config).default_backoff().boxed();
+            // Who wrote which field is most of a small object, and no decision asks for it.
+            let mut stream = watcher(self.api, self.config)
+                .modify(|object| object.meta_mut().managed_fields = None)
+                .default_backoff()
+                .boxed();
             let mut listed = Vec::new();
             while let Some(event) = stream.next().await {
                 let deltas = match event {
