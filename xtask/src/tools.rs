@@ -14,8 +14,10 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+use crate::repository;
+
 pub(crate) use cargo_deny::cargo_deny;
-pub(crate) use packages::{ensure as ensure_packages, ensure_for_kubelet};
+pub(crate) use packages::{ensure as ensure_packages, ensure_for_browser, ensure_for_kubelet};
 
 /// The folder outside the clone.
 #[derive(Debug, Clone)]
@@ -41,7 +43,7 @@ impl Cache {
     }
 
     /// Folder of one tool, named after the content it was made from.
-    fn tool(&self, name: &str, content: &str) -> PathBuf {
+    pub(crate) fn tool(&self, name: &str, content: &str) -> PathBuf {
         self.folder.join("tools").join(format!("{name}-{content}"))
     }
 
@@ -67,6 +69,11 @@ impl Cache {
 )]
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target() -> PathBuf {
+    variable("CARGO_TARGET_DIR").map_or_else(|| repository::root().join("target"), PathBuf::from)
 }
 
 /// Builds the real control plane and helm unless they are there.

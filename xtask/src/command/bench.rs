@@ -1,6 +1,7 @@
 //! `bench`: measures something and writes it to docs/benchmarks.md.
 
 mod engine;
+mod figures;
 mod load;
 mod report;
 mod spine;
@@ -31,6 +32,10 @@ pub(crate) struct Arguments {
     /// How often
     #[arg(long, value_name = "N", default_value_t = 5)]
     rounds: usize,
+
+    /// Only this part of `engine`: start, memory, creates, lists, watchers or scale
+    #[arg(long, value_name = "PART")]
+    part: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -49,6 +54,8 @@ enum Benchmark {
     Load,
     /// The embedded API beside the real one and etcd
     Engine,
+    /// The server's releases and the agent's fleets
+    Releases,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -75,12 +82,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         Benchmark::Engine => {
-            engine::measure(arguments.rounds)?;
+            engine::measure(arguments.rounds, arguments.part.as_deref())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Benchmark::Releases => {
+            figures::measure("Releases", "foreshore-server", "releases", arguments.rounds)?;
+            figures::measure("Agent", "foreshore-agent", "fleet", arguments.rounds)?;
             return Ok(ExitCode::SUCCESS);
         }
     };
     let rounds = match arguments.name {
-        Benchmark::Load | Benchmark::Engine => unreachable!("they wrote sections of their own"),
+        Benchmark::Load | Benchmark::Engine | Benchmark::Releases => {
+            unreachable!("they wrote sections of their own")
+        }
         Benchmark::RealStart => starts("real", arguments.rounds)?,
         Benchmark::EngineStart => starts("engine", arguments.rounds)?,
         Benchmark::Up => {

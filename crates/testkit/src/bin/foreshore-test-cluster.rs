@@ -7,8 +7,9 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
+use foreshore_sys::Ground;
 use foreshore_testkit::{
-    cluster::{Cluster, Kind, NodeOptions, Options, Runtime},
+    cluster::{Cluster, Components, Kind, NodeOptions, Options, Runtime},
     environment,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,6 +31,18 @@ struct Arguments {
     /// Keep data in this folder instead of a temporary one
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+
+    /// Start the API alone: no controllers, no scheduler; the engine always has all
+    #[arg(long)]
+    api_only: bool,
+
+    /// Let etcd wait for the disk, as the engine always does
+    #[arg(long)]
+    fsync: bool,
+
+    /// Also print the network namespace the API lives in, and a kubeconfig for use inside
+    #[arg(long)]
+    inside: bool,
 
     /// End when standard input does, and so with whoever holds its other end
     #[arg(long)]
@@ -68,14 +81,19 @@ async fn run(arguments: Arguments) -> Result<()> {
         simulated_nodes: arguments.simulated_nodes,
         data: arguments.data,
         verbosity: arguments.verbosity,
-        ..Options::default()
+        fsync: arguments.fsync,
+        components: if arguments.api_only {
+            Components::ApiOnly
+        } else {
+            Components::All
+        },
     };
     let cluster = tokio::select! {
         cluster = start(kind, options, arguments.kubelet) => cluster?,
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    announce(&cluster);
+    announce(&cluster, arguments.inside);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -102,6 +120,13 @@ async fn stdin_closes() {
 }
 
 #[expect(clippy::print_stdout, reason = "the line is this program's answer")]
-fn announce(cluster: &Cluster) {
+fn announce(cluster: &Cluster, inside: bool) {
     println!("export KUBECONFIG={}", cluster.kubeconfig().display());
+    if inside && let Some(pin) = cluster.ground().and_then(Ground::pin) {
+        println!(
+            "inside {} {}",
+            pin.display(),
+            cluster.node_kubeconfig().display()
+        );
+    }
 }

@@ -2,14 +2,22 @@
 //! same disk, asked by the same `wrk` over TLS.
 
 mod ground;
+mod scale;
+mod start;
+mod watchers;
 
-use std::{fs, path::PathBuf, process::Command, thread, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
 
 use super::report::Report;
 use crate::{
-    repository, shell, terminal,
+    shell, terminal,
     tools::{self, Cache},
 };
 use ground::Ground;
@@ -32,12 +40,31 @@ struct Bench {
     profile: &'static str,
 }
 
-/// Measures every bar and writes a section for each, ours and the peer's.
-pub(super) fn measure(rounds: usize) -> Result<()> {
+type Part = fn(&Bench, usize) -> Result<()>;
+
+const PARTS: [(&str, Part); 7] = [
+    ("start", start::empty),
+    ("start", start::filled),
+    ("memory", memory),
+    ("creates", creates),
+    ("lists", lists),
+    ("watchers", watchers::measure),
+    ("scale", scale::measure),
+];
+
+/// Measures every bar, or those of one part, and writes a section for each, ours and the peer's.
+pub(super) fn measure(rounds: usize, part: Option<&str>) -> Result<()> {
+    let is_asked = |name: &str| part.is_none_or(|part| part == name);
+    ensure!(
+        PARTS.iter().any(|(name, _)| is_asked(name)),
+        "no part is called `{}`; there are start, memory, creates, lists, watchers and scale",
+        part.unwrap_or_default()
+    );
     let bench = Bench::prepare()?;
-    memory(&bench)?;
-    creates(&bench, rounds)?;
-    lists(&bench, rounds)
+    PARTS
+        .iter()
+        .filter(|(name, _)| is_asked(name))
+        .try_for_each(|(_, measure)| measure(&bench, rounds))
 }
 
 impl Bench {
@@ -54,15 +81,17 @@ impl Bench {
             "foreshore-cli",
             "--package",
             "foreshore-testkit",
+            "--package",
+            "foreshore-engine",
             "--bins",
+            "--examples",
         ]);
         if !dev {
             cargo.arg("--release");
         }
         shell::run(&mut cargo)?;
         let profile = if dev { "dev" } else { "release" };
-        let target = tools::variable("CARGO_TARGET_DIR")
-            .map_or_else(|| repository::root().join("target"), PathBuf::from);
+        let target = tools::target();
         let folder = std::env::temp_dir().join(format!("foreshore-engine-{}", std::process::id()));
         fs::create_dir_all(&folder).context("cannot make a folder")?;
         Ok(Self {
@@ -135,9 +164,11 @@ struct Counted {
     refused: u64,
 }
 
-fn wrk(arguments: &[&str], url: &str) -> Result<Counted> {
-    let mut command = Command::new("wrk");
-    command.args(arguments).arg(url);
+fn wrk(ground: &Ground, path: &str, arguments: &[&str]) -> Result<Counted> {
+    let mut command = ground.command(Path::new("wrk"));
+    command
+        .args(arguments)
+        .arg(format!("{}{path}", ground.server()?));
     let output = command
         .output()
         .context("cannot run `wrk`; it is a Debian package")?;
@@ -162,7 +193,7 @@ fn wrk(arguments: &[&str], url: &str) -> Result<Counted> {
 }
 
 /// `VmRSS` a minute after start, with virtual nodes, after two usual questions.
-fn memory(bench: &Bench) -> Result<()> {
+fn memory(bench: &Bench, _: usize) -> Result<()> {
     let mut measured = vec![];
     for kind in ["engine", "real"] {
         let ground = Ground::start(bench, kind, NODES)?;
@@ -193,6 +224,8 @@ fn creates(bench: &Bench, rounds: usize) -> Result<()> {
             let text = posts(path, &ground.token()?, &body, "c");
             let script = bench.script("creates.lua", &text)?;
             let counted = wrk(
+                &ground,
+                "",
                 &[
                     "-t2",
                     &format!("-c{CONNECTIONS}"),
@@ -200,7 +233,6 @@ fn creates(bench: &Bench, rounds: usize) -> Result<()> {
                     "-s",
                     &script.display().to_string(),
                 ],
-                &ground.server()?,
             )?;
             ensure!(
                 counted.refused == 0,
@@ -232,8 +264,9 @@ fn lists(bench: &Bench, rounds: usize) -> Result<()> {
         fill(bench, &ground, &token)?;
         for round in 1..=rounds {
             for (accept, measured) in [("application/json", &mut json), (TABLE, &mut table)] {
-                let url = format!("{}/api/v1/namespaces/default/pods", ground.server()?);
                 let counted = wrk(
+                    &ground,
+                    "/api/v1/namespaces/default/pods",
                     &[
                         "-t1",
                         "-c1",
@@ -245,7 +278,6 @@ fn lists(bench: &Bench, rounds: usize) -> Result<()> {
                         "-H",
                         &format!("Accept: {accept}"),
                     ],
-                    &url,
                 )?;
                 ensure!(counted.refused == 0, "{kind} refused a list");
                 let milliseconds = 1000.0 / counted.per_second;
@@ -272,7 +304,7 @@ fn fill(bench: &Bench, ground: &Ground, token: &str) -> Result<()> {
         let path = "/api/v1/namespaces/default/pods";
         let script = bench.script("pods.lua", &posts(path, token, body, &format!("p{part}")))?;
         let script = script.display().to_string();
-        wrk(&["-t1", "-c16", "-d1s", "-s", &script], &ground.server()?)?;
+        wrk(ground, "", &["-t1", "-c16", "-d1s", "-s", &script])?;
     }
     Ok(())
 }

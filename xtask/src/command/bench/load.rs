@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use super::report::Report;
-use crate::{repository, shell, terminal, tools};
+use crate::{shell, terminal, tools};
 use peers::Peer;
 
 /// The tools run here, the target on the next one.
@@ -74,9 +74,7 @@ impl Bench {
             "--examples",
         ]);
         shell::run(&mut cargo)?;
-        let built = tools::variable("CARGO_TARGET_DIR")
-            .map_or_else(|| repository::root().join("target"), PathBuf::from)
-            .join("release/examples");
+        let built = tools::target().join("release/examples");
         let folder = std::env::temp_dir().join(format!("foreshore-load-{}", std::process::id()));
         fs::create_dir_all(&folder).context("cannot make a folder")?;
         Ok(Self {

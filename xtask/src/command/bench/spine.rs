@@ -39,8 +39,7 @@ impl Platform {
             "foreshore",
         ]);
         shell::run(&mut cargo)?;
-        let target = tools::variable("CARGO_TARGET_DIR")
-            .map_or_else(|| repository::root().join("target"), PathBuf::from);
+        let target = tools::target();
         let folder = std::env::temp_dir().join(format!("foreshore-bench-{}", std::process::id()));
         let checkout = folder.join("checkout");
         fs::create_dir_all(&folder).context("cannot make a folder")?;

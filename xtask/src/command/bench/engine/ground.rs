@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
+    path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -21,18 +22,24 @@ pub(super) struct Ground {
     kubectl: std::path::PathBuf,
     /// Programs whose memory counts.
     programs: &'static [&'static str],
+    /// Network namespace the API is asked from, without a forwarder in between.
+    inside: Option<String>,
 }
 
 impl Ground {
-    /// Starts a cluster in an empty folder.
+    /// Starts a whole cluster in an empty folder.
     pub(super) fn start(bench: &Bench, kind: &str, nodes: u8) -> Result<Self> {
+        let nodes = nodes.to_string();
+        let ground = Self::launch(bench, kind, &["--simulated-nodes", &nodes])?;
+        ground.grant()?;
+        Ok(ground)
+    }
+
+    /// Starts a cluster and waits for its line.
+    pub(super) fn launch(bench: &Bench, kind: &str, arguments: &[&str]) -> Result<Self> {
         let mut cluster = Command::new(bench.programs.join("foreshore-test-cluster"))
-            .args([
-                kind,
-                "--until-stdin-closes",
-                "--simulated-nodes",
-                &nodes.to_string(),
-            ])
+            .args([kind, "--until-stdin-closes", "--fsync", "--inside"])
+            .args(arguments)
             .env("FORESHORE_CACHE", bench.cache.path())
             .env("FORESHORE_BIN", bench.programs.join("foreshore"))
             .stdin(Stdio::piped())
@@ -40,27 +47,51 @@ impl Ground {
             .spawn()
             .context("cannot start the cluster")?;
         let stdout = cluster.stdout.take().context("its output was asked for")?;
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        let kubeconfig = line.trim().strip_prefix("export KUBECONFIG=");
-        let ground = Self {
-            kubeconfig: kubeconfig
-                .context("the cluster did not become ready")?
-                .to_owned(),
+        let mut lines = BufReader::new(stdout).lines();
+        let mut next = |start: &str| -> Result<String> {
+            let line = lines.next().context("the cluster did not become ready")??;
+            line.strip_prefix(start)
+                .map(str::to_owned)
+                .with_context(|| format!("`{line}` instead of `{start}`"))
+        };
+        let outside = next("export KUBECONFIG=")?;
+        let inside = next("inside ")?;
+        let (pin, within) = inside.split_once(' ').context("two words after `inside`")?;
+        let is_engine = kind == "engine";
+        Ok(Self {
+            kubeconfig: if is_engine {
+                outside
+            } else {
+                within.to_owned()
+            },
             kubectl: bench.cache.programs().join("kubectl"),
-            programs: if kind == "engine" {
+            programs: if is_engine {
                 &["foreshore"]
             } else {
                 &["kube-apiserver", "etcd"]
             },
+            inside: (!is_engine).then(|| pin.to_owned()),
             cluster,
+        })
+    }
+
+    /// A command that reaches the API without detour.
+    pub(super) fn command(&self, program: &Path) -> Command {
+        let Some(pin) = &self.inside else {
+            return Command::new(program);
         };
-        ground.grant()?;
-        Ok(ground)
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={pin}")).arg(program);
+        command
+    }
+
+    pub(super) fn kubeconfig(&self) -> &str {
+        &self.kubeconfig
     }
 
     pub(super) fn kubectl(&self, arguments: &[&str]) -> Result<String> {
-        let output = Command::new(&self.kubectl)
+        let output = self
+            .command(&self.kubectl)
             .args(arguments)
             .env("KUBECONFIG", &self.kubeconfig)
             .output()
@@ -75,7 +106,7 @@ impl Ground {
     }
 
     /// Lets the default service account do everything, so that a token suffices.
-    fn grant(&self) -> Result<()> {
+    pub(super) fn grant(&self) -> Result<()> {
         let end = Instant::now() + SETTLE;
         while let Err(error) = self.kubectl(&["get", "serviceaccount", "default"]) {
             if Instant::now() > end {
@@ -140,7 +171,8 @@ impl Ground {
                 found += 1;
             }
         }
-        if found != self.programs.len() {
+        // Nodes of the engine may be a process of their own, which then counts as ours.
+        if found < self.programs.len() {
             bail!("{found} processes of {:?} found", self.programs);
         }
         Ok(kib / 1024.0)
