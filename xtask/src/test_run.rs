@@ -17,6 +17,7 @@ use anyhow::{Context as _, Result};
 
 pub(crate) use build::{Built, attempt, build};
 use verdict::judge;
+pub(crate) use verdict::judge_many;
 
 use crate::{gates::Tally, repository, shell, terminal};
 
@@ -108,7 +109,7 @@ pub(crate) fn run_doc_tests() -> Tally {
     match cargo.output() {
         Ok(output) => {
             let text = String::from_utf8_lossy(&output.stdout);
-            let tally = verdict::judge_many(&text, output.status.success());
+            let tally = judge_many(&text, output.status.success());
             if tally.failed > 0 {
                 terminal::line(&text);
             }

@@ -181,7 +181,7 @@ try {
   await phone();
   await plain();
   await scripted();
-  console.log(`${passed} facts hold, ${failed} do not`);
+  console.log(`test result: ${failed ? "FAILED" : "ok"}. ${passed} passed; ${failed} failed;`);
   process.exitCode = failed ? 1 : 0;
 } finally {
   await browser.close();

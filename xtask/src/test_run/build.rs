@@ -94,7 +94,7 @@ fn read(messages: &str) -> Result<Built> {
                 path: executable.into(),
                 folder: folder.to_owned(),
             });
-        } else if kind == "bin" {
+        } else if kind == "bin" || kind == "example" {
             built.programs.insert(target.to_owned(), executable.into());
         }
     }

@@ -27,7 +27,7 @@ pub(super) fn not_run(output: &str) -> Vec<&str> {
 }
 
 /// Judges a run that prints one summary per program.
-pub(super) fn judge_many(output: &str, success: bool) -> Tally {
+pub(crate) fn judge_many(output: &str, success: bool) -> Tally {
     let mut sum = None;
     for tally in output.lines().filter_map(summary) {
         *sum.get_or_insert_with(Tally::default) += tally;

@@ -53,6 +53,22 @@ const KUBELET: [Program; 4] = [
     },
 ];
 
+/// For the pages in a real browser.
+const BROWSER: [Program; 3] = [
+    Program {
+        name: "chromium",
+        package: "chromium",
+    },
+    Program {
+        name: "node",
+        package: "nodejs",
+    },
+    Program {
+        name: "npm",
+        package: "npm",
+    },
+];
+
 /// Finds what is needed, and installs what is missing when run by root.
 pub(crate) fn ensure() -> Result<()> {
     install(&NEEDED)
@@ -65,6 +81,11 @@ pub(crate) fn ensure_for_kubelet() {
             "the tests of a real kubelet will not be run: {error:#}"
         ));
     }
+}
+
+/// The same for the tests of pages in a browser.
+pub(crate) fn ensure_for_browser() -> Result<()> {
+    install(&BROWSER)
 }
 
 fn install(programs: &[Program]) -> Result<()> {
