@@ -13,8 +13,10 @@ mod problem;
 mod registry;
 mod state;
 mod upload;
+mod witness;
 
 pub use access::{Action, Authorizer, Credentials, Decision};
 pub use arrival::Arrival;
 pub use journal::JournalError;
 pub use registry::{Options, Registry, RegistryError, StoredManifest};
+pub use witness::{Testimony, Witness};

@@ -64,6 +64,7 @@ impl From<RegistryError> for Problem {
             RegistryError::NoManifest { .. } => (StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN"),
             RegistryError::NoUpload { .. } => (StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"),
             RegistryError::Parts { .. } => (StatusCode::BAD_REQUEST, "MANIFEST_BLOB_UNKNOWN"),
+            RegistryError::Reserved { .. } => (StatusCode::FORBIDDEN, "DENIED"),
             RegistryError::Manifest { .. } => (StatusCode::BAD_REQUEST, "MANIFEST_INVALID"),
             RegistryError::WrongDigest { .. } => (StatusCode::BAD_REQUEST, "DIGEST_INVALID"),
             RegistryError::Interrupted => (StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID"),

@@ -21,6 +21,7 @@ use crate::arrival::Arrival;
 use crate::journal::{Change, Entry, Journal};
 use crate::state::State;
 use crate::upload::Uploads;
+use crate::witness::Witness;
 pub use error::RegistryError;
 
 /// Arrivals a slow listener may be behind before it has to ask for what it missed.
@@ -35,6 +36,8 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// Repositories whose names start so never give an existing tag another meaning.
     pub immutable_tags: Vec<String>,
+    /// Signs what arrives.
+    pub witness: Option<Arc<dyn Witness>>,
 }
 
 impl Default for Options {
@@ -44,6 +47,7 @@ impl Default for Options {
             manifest_bytes_max: 4 << 20,
             idle_timeout: Duration::from_mins(1),
             immutable_tags: Vec::new(),
+            witness: None,
         }
     }
 }
@@ -87,7 +91,7 @@ impl Registry {
         let (arrivals, _) = broadcast::channel(ARRIVALS_BEHIND_MAX);
         let (journal, state) = (Mutex::new(journal), RwLock::new(state));
         let uploads = Uploads::default();
-        Ok(Self {
+        let registry = Self {
             inner: Arc::new(Inner {
                 blobs,
                 uploads,
@@ -96,7 +100,9 @@ impl Registry {
                 state,
                 arrivals,
             }),
-        })
+        };
+        registry.catch_up_testimonies()?;
+        Ok(registry)
     }
 
     /// Returns arrivals as they happen; a receiver that lags reads [`Self::arrivals`] and goes on.

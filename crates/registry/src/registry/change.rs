@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use foreshore_image::{Index, Manifest, check_repository, check_tag, media_type};
+use foreshore_image::{Descriptor, Index, Manifest, check_repository, check_tag, media_type};
 use foreshore_model::Digest;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -61,20 +61,79 @@ impl Registry {
         manifest.tag = tag.map(str::to_owned);
         let subject = manifest.subject.clone();
         self.check_push(&self.state(), repository, tag, &manifest)?;
+        self.check_author(&manifest)?;
         self.inner.blobs.put(content)?;
+        let testimony = self.testimony(repository, &manifest)?;
         self.commit(repository, |state| {
             self.check_push(state, repository, tag, &manifest)?;
             let unchanged = state.repository(repository).is_some_and(|found| {
                 let same_tag = tag.is_none_or(|tag| found.tags.get(tag) == Some(&manifest.digest));
                 found.manifests.contains_key(&manifest.digest) && same_tag
             });
-            Ok(if unchanged {
-                Vec::new()
-            } else {
-                vec![Change::Manifest(manifest)]
-            })
+            // The testimony first: whatever a power cut leaves, nothing stands without it.
+            let mut changes = missing(state, repository, testimony);
+            if !unchanged {
+                changes.push(Change::Manifest(manifest));
+            }
+            Ok(changes)
         })?;
         Ok((digest, subject))
+    }
+
+    /// Refuses what poses as the witness.
+    fn check_author(&self, manifest: &journal::Manifest) -> Result<(), RegistryError> {
+        let witness = self.inner.options.witness.as_ref();
+        let reserved = witness.map(|witness| witness.artifact_type());
+        match &manifest.artifact_type {
+            Some(claimed) if reserved == Some(claimed.as_str()) => Err(RegistryError::Reserved {
+                artifact_type: claimed.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes what the witness says about a manifest to disk; it is not visible yet.
+    fn testimony(
+        &self,
+        repository: &str,
+        manifest: &journal::Manifest,
+    ) -> Result<Option<journal::Manifest>, RegistryError> {
+        let Some(witness) = &self.inner.options.witness else {
+            return Ok(None);
+        };
+        let mut arrived =
+            Descriptor::new(&manifest.media_type, manifest.digest.clone(), manifest.size);
+        arrived.artifact_type.clone_from(&manifest.artifact_type);
+        let Some(testimony) = witness.testify(repository, &arrived) else {
+            return Ok(None);
+        };
+        for blob in &testimony.blobs {
+            self.inner.blobs.put(blob)?;
+        }
+        self.inner.blobs.put(&testimony.manifest)?;
+        read_manifest(media_type::MANIFEST, &testimony.manifest).map(Some)
+    }
+
+    /// Lets the witness testify to what arrived before there was one.
+    pub(super) fn catch_up_testimonies(&self) -> Result<(), RegistryError> {
+        if self.inner.options.witness.is_none() {
+            return Ok(());
+        }
+        let known: Vec<(String, Vec<journal::Manifest>)> = {
+            let state = self.state();
+            let all = state.repositories();
+            all.map(|(name, found)| (name.to_owned(), found.manifests.values().cloned().collect()))
+                .collect()
+        };
+        for (repository, manifests) in known {
+            for manifest in manifests {
+                let testimony = self.testimony(&repository, &manifest)?;
+                self.commit(&repository, |state| {
+                    Ok(missing(state, &repository, testimony))
+                })?;
+            }
+        }
+        Ok(())
     }
 
     fn check_push(
@@ -205,6 +264,28 @@ impl Registry {
         }
         Ok(removed)
     }
+}
+
+/// What has to be written down so that a testimony is there.
+fn missing(state: &State, repository: &str, testimony: Option<journal::Manifest>) -> Vec<Change> {
+    let found = state.repository(repository);
+    let Some(testimony) =
+        testimony.filter(|it| found.is_none_or(|found| !found.manifests.contains_key(&it.digest)))
+    else {
+        return Vec::new();
+    };
+    let blobs = testimony
+        .parts
+        .iter()
+        .filter(|part| found.is_none_or(|found| !found.holds(part)))
+        .map(|part| Change::Blob {
+            digest: part.clone(),
+        });
+    blobs
+        .collect::<Vec<_>>()
+        .into_iter()
+        .chain([Change::Manifest(testimony.clone())])
+        .collect()
 }
 
 /// Reads what the table keeps of a manifest.

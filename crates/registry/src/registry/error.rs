@@ -20,6 +20,8 @@ pub enum RegistryError {
     Parts { repository: String, missing: Digest },
     #[error("the manifest cannot be used: {what}")]
     Manifest { what: String },
+    #[error("`{artifact_type}` is written by the registry alone")]
+    Reserved { artifact_type: String },
     #[error("the content has digest `{found}`, not `{expected}`")]
     WrongDigest { expected: String, found: Digest },
     #[error("the upload broke off")]

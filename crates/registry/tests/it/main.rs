@@ -6,8 +6,10 @@
 )]
 
 mod access;
+mod debian;
 mod fixture;
 mod images;
 mod protocol;
 mod restart;
 mod skopeo;
+mod witness;

@@ -6,7 +6,7 @@ use tokio::process::Command;
 
 use crate::fixture::{OnlyWeb, Running, image};
 
-async fn skopeo(arguments: &[&str]) -> String {
+pub(crate) async fn skopeo(arguments: &[&str]) -> String {
     let output = Command::new("skopeo")
         .args(arguments)
         .kill_on_drop(true)
