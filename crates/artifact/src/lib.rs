@@ -9,9 +9,13 @@
 mod document;
 mod fetch;
 mod push;
+mod signature;
 
 pub use document::{
     Document, DocumentError, RECORD_BYTES_MAX, document, read, record_descriptor, repository,
 };
 pub use fetch::{FetchError, Fetched, fetch, list};
 pub use push::{PushError, Pushed, push};
+pub use signature::{
+    PublicKey, SIGNATURE_TYPE, SignatureDocument, SigningKey, SigningKeyError, VerifyError, verify,
+};
