@@ -3,6 +3,7 @@
 mod answer;
 mod heads;
 
+use std::process::Command;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -64,6 +65,8 @@ pub struct Remote {
     pub credential: Credential,
     /// One fetch or push ends within this time, or fails.
     pub deadline: Duration,
+    /// The largest file that one fetch may write here: a history that is longer is refused.
+    pub bytes_max: Option<u64>,
 }
 
 impl Remote {
@@ -72,6 +75,16 @@ impl Remote {
             url: url.into(),
             credential,
             deadline: Duration::from_mins(1),
+            bytes_max: None,
+        }
+    }
+
+    /// Refuses to take more than this of the other side.
+    #[must_use]
+    pub fn at_most(self, bytes: u64) -> Self {
+        Self {
+            bytes_max: Some(bytes),
+            ..self
         }
     }
 
@@ -96,7 +109,14 @@ impl Remote {
             .collect();
         let mut command = git_in(repository.path(), &settings);
         command.args(arguments);
-        run_group(command, &arguments[0], self.deadline)
+        if let Some(bytes) = self.bytes_max {
+            command = limited(&command, bytes);
+        }
+        let answer = run_group(command, &arguments[0], self.deadline)?;
+        if self.bytes_max.is_some() && !answer.status.success() {
+            remove_unfinished(repository);
+        }
+        Ok(answer)
     }
 
     /// Returns the address without a user's name and password.
@@ -112,6 +132,37 @@ impl Remote {
             || format!("{scheme}://{host}"),
             |path| format!("{scheme}://{host}/{path}"),
         )
+    }
+}
+
+/// The same command, whose files the kernel keeps from growing beyond `bytes`.
+fn limited(command: &Command, bytes: u64) -> Command {
+    let mut limited = Command::new("prlimit");
+    limited
+        .arg(format!("--fsize={bytes}"))
+        .arg("--")
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited
+}
+
+/// Removes the packs that were cut off; git leaves them where it was killed.
+fn remove_unfinished(repository: &Repository) {
+    let folder = repository.path().join("objects/pack");
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with("tmp_")
+            && let Err(error) = std::fs::remove_file(entry.path())
+        {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "an unfinished pack stays where it is");
+        }
     }
 }
 

@@ -298,3 +298,34 @@ fn what_is_no_bare_repository_is_not_opened() {
     let error = Repository::open(folder.path().join("long.git")).unwrap_err();
     assert!(error.to_string().contains("SHA-256"), "{error}");
 }
+
+#[test]
+fn a_history_that_is_too_long_is_refused_and_leaves_nothing_behind() {
+    let (_theirs, other) = repository();
+    // Numbers that no compression makes shorter.
+    let mut noise = String::new();
+    let mut last = foreshore_model::Digest::of(b"noise");
+    while noise.len() < 512 * 1024 {
+        last = foreshore_model::Digest::of(last.as_str().as_bytes());
+        noise.push_str(last.hex());
+    }
+    let tip = write_file(&other, "noise", &noise);
+    let (_ours, repository) = repository();
+    let remote = |bytes| {
+        let url = other.path().display().to_string();
+        foreshore_git::Remote::new(url, foreshore_git::Credential::None).at_most(bytes)
+    };
+    let refspec = [format!("+{MAIN}:refs/plan/main")];
+    let refspec: Vec<&str> = refspec.iter().map(String::as_str).collect();
+    let error = repository.fetch(&remote(64 * 1024), &refspec).unwrap_err();
+    assert!(!error.to_string().is_empty());
+    let left: u64 = std::fs::read_dir(repository.path().join("objects/pack"))
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .sum();
+    assert_eq!(left, 0);
+    assert!(!repository.has_commit(&tip));
+    repository.fetch(&remote(16 << 20), &refspec).unwrap();
+    assert!(repository.has_commit(&tip));
+}
