@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use axum::extract::Request;
 use axum::response::Response;
 use foreshore_image::{ClientOptions, Credentials, PullError, PullOptions};
+use foreshore_model::chain;
 
 use crate::fixture::{Scripted, response};
 

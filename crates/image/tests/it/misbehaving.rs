@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use foreshore_image::{ClientOptions, Index, PullError, PullOptions};
+use foreshore_model::chain;
 
 use crate::fixture::{Scripted, descriptor, response};
 
