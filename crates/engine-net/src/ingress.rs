@@ -9,6 +9,7 @@ mod tests;
 mod tls;
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,12 +39,15 @@ const HEADERS: Duration = Duration::from_secs(30);
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Accepts requests until `shutdown`, then lets those under way finish.
+///
+/// The error is about the listener handed in.
 pub(crate) async fn run(
     ground: Ground,
-    listener: TcpListener,
+    listener: std::net::TcpListener,
     views: Views,
     shutdown: CancellationToken,
-) {
+) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
     let acceptor = tls::config(&views).map(TlsAcceptor::from);
     let forwarder = Arc::new(Forwarder::new(ground, views));
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
@@ -84,6 +88,7 @@ pub(crate) async fn run(
     {
         debug!("requests were still under way at shutdown");
     }
+    Ok(())
 }
 
 /// Finds out from the first byte whether the client speaks TLS: one port serves both.

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PostParams;
 use kube::{Api, Client};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
@@ -150,16 +150,14 @@ impl Net {
             dns_address,
             views.clone(),
         ));
-        let mut edge = JoinSet::new();
+        let mut edge = None;
+        // It also ends when nobody waits for this future any more.
+        let open = shutdown.child_token();
+        let _closed = open.clone().drop_guard();
         if let Some(listener) = listener {
             listener.set_nonblocking(true)?;
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            edge.spawn(ingress::run(
-                ground,
-                listener,
-                views.clone(),
-                shutdown.clone(),
-            ));
+            let serve = ingress::run(ground, listener, views.clone(), open);
+            edge = Some(on_a_thread_of_its_own(serve)?);
             tasks.spawn(ingress::write_status(client.clone(), views));
         }
         tasks.spawn(watching::run(
@@ -170,11 +168,32 @@ impl Net {
         ));
         shutdown.cancelled().await;
         // Requests under way first; they need the rest.
-        while edge.join_next().await.is_some() {}
+        if let Some(ended) = edge {
+            // A thread that panicked said so itself.
+            ended.await.unwrap_or(Ok(()))?;
+        }
         tasks.shutdown().await;
         info!("network ended");
         Ok(())
     }
+}
+
+/// Passing a request from one processor to another and its answer back costs
+/// more than what the ingress does with it, so all of it happens in one place.
+fn on_a_thread_of_its_own(
+    work: impl Future<Output = io::Result<()>> + Send + 'static,
+) -> io::Result<oneshot::Receiver<io::Result<()>>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (tell, ended) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("ingress".to_owned())
+        .spawn(move || {
+            // Whoever no longer waits for the end need not hear of it.
+            tell.send(runtime.block_on(work)).ok();
+        })?;
+    Ok(ended)
 }
 
 /// Keeps the Service that gives the DNS its address, for ever.

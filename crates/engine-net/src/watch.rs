@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::runtime::reflector::{self, Store};
+use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
@@ -92,9 +93,29 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store::<K>();
-    let events = watcher(Api::<K>::all(client.clone()), which).default_backoff();
+    let events = watcher(Api::<K>::all(client.clone()), which).backoff(Again);
     let stream = reflector::reflector(writer, events);
     (store, forward(stream, Arc::clone(changed)))
+}
+
+/// How soon a watch that broke is taken up again. The API is on this machine or
+/// near: asking a few times a second harms nobody, and who calls
+/// a service meanwhile is led to endpoints of the past.
+#[derive(Debug)]
+struct Again;
+
+const AGAIN_AFTER: Duration = Duration::from_millis(250);
+
+impl Iterator for Again {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(AGAIN_AFTER)
+    }
+}
+
+impl Backoff for Again {
+    fn reset(&mut self) {}
 }
 
 async fn forward<K>(

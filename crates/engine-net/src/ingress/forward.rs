@@ -185,7 +185,7 @@ impl Call {
 fn address(endpoint: SocketAddr, path: Option<&PathAndQuery>) -> Uri {
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(Scheme::HTTP);
-    let authority = endpoint.to_string().parse::<Authority>();
+    let authority = Authority::from_maybe_shared(Bytes::from(endpoint.to_string()));
     parts.authority = Some(authority.expect("an address and a port are an authority"));
     parts.path_and_query = Some(
         path.cloned()

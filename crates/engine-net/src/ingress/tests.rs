@@ -119,8 +119,9 @@ struct Edge {
     _stop: DropGuard,
 }
 
-async fn edge(endpoints: &[SocketAddr]) -> Edge {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+fn edge(endpoints: &[SocketAddr]) -> Edge {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
     let (sender, views) = watch::channel(Some(view(endpoints)));
     let stop = CancellationToken::new();
@@ -166,7 +167,7 @@ fn dead() -> SocketAddr {
 
 #[tokio::test]
 async fn a_request_arrives_with_host_and_client() {
-    let edge = edge(&[backend("one").await]).await;
+    let edge = edge(&[backend("one").await]);
     let (status, body) = ask(&edge, "shop.local", "POST /cart?id=1 apples").await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(
@@ -177,7 +178,7 @@ async fn a_request_arrives_with_host_and_client() {
 
 #[tokio::test]
 async fn an_endpoint_that_does_not_answer_is_skipped_with_the_body_intact() {
-    let edge = edge(&[dead(), backend("two").await]).await;
+    let edge = edge(&[dead(), backend("two").await]);
     for _ in 0..4 {
         let (status, body) = ask(&edge, "shop.local", "POST / apples").await;
         assert_eq!(status, StatusCode::OK);
@@ -187,11 +188,11 @@ async fn an_endpoint_that_does_not_answer_is_skipped_with_the_body_intact() {
 
 #[tokio::test]
 async fn without_an_endpoint_the_answer_says_so() {
-    let empty = edge(&[]).await;
+    let empty = edge(&[]);
     let (status, body) = ask(&empty, "shop.local", "GET /").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(body, "service dev/web port 80 has no ready endpoint\n");
-    let gone = edge(&[dead()]).await;
+    let gone = edge(&[dead()]);
     let (status, body) = ask(&gone, "shop.local", "GET /").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(
@@ -202,7 +203,7 @@ async fn without_an_endpoint_the_answer_says_so() {
 
 #[tokio::test]
 async fn a_host_no_rule_covers_is_not_found() {
-    let edge = edge(&[]).await;
+    let edge = edge(&[]);
     let (status, body) = ask(&edge, "other.local", "GET /x").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert_eq!(body, "no ingress rule covers other.local/x\n");
@@ -210,7 +211,7 @@ async fn a_host_no_rule_covers_is_not_found() {
 
 #[tokio::test]
 async fn a_new_view_holds_from_the_next_request_on() {
-    let edge = edge(&[backend("one").await]).await;
+    let edge = edge(&[backend("one").await]);
     assert!(ask(&edge, "shop.local", "GET /").await.1.starts_with("one"));
     edge.views.send_replace(Some(view(&[backend("two").await])));
     assert!(ask(&edge, "shop.local", "GET /").await.1.starts_with("two"));
@@ -218,7 +219,7 @@ async fn a_new_view_holds_from_the_next_request_on() {
 
 #[tokio::test]
 async fn a_switch_of_protocols_becomes_a_tunnel() {
-    let edge = edge(&[backend("one").await]).await;
+    let edge = edge(&[backend("one").await]);
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     let request =
         "GET /ws HTTP/1.1\r\nhost: shop.local\r\nconnection: Upgrade\r\nupgrade: echo\r\n\r\n";
@@ -247,7 +248,7 @@ async fn a_connection_that_breaks_costs_no_request_that_only_asks() {
             let _asked = stream.read_u8().await;
         }
     });
-    let edge = edge(&[broken, backend("two").await]).await;
+    let edge = edge(&[broken, backend("two").await]);
     for _ in 0..4 {
         let (status, body) = ask(&edge, "shop.local", "GET /").await;
         assert_eq!(status, StatusCode::OK, "{body}");
@@ -305,7 +306,7 @@ async fn ask_securely(
 #[tokio::test]
 async fn tls_is_spoken_on_the_same_port_with_the_certificate_of_the_host() {
     let endpoint = backend("one").await;
-    let edge = edge(&[endpoint]).await;
+    let edge = edge(&[endpoint]);
     let (secret, trusted) = certificate();
     // Without the secret clients see a certificate that nobody trusts.
     assert!(ask_securely(&edge, "shop.local", &trusted).await.is_err());
