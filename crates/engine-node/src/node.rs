@@ -13,6 +13,7 @@ use foreshore_sys::cgroup::Layout;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
+use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -33,6 +34,26 @@ pub use leftovers::{LeftoverError, remove_everything, stop_everything};
 
 /// How long the lock of a node that has just ended may linger.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
+
+/// How soon a watch that broke is taken up again. The API is on this machine or
+/// near: asking a few times a second harms nobody, and pods
+/// wait for a node that comes back late.
+#[derive(Debug)]
+struct Again;
+
+const AGAIN_AFTER: Duration = Duration::from_millis(250);
+
+impl Iterator for Again {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(AGAIN_AFTER)
+    }
+}
+
+impl Backoff for Again {
+    fn reset(&mut self) {}
+}
 
 /// Why a node cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -216,7 +237,7 @@ impl Herd {
             // One stream for all nodes is cheaper than one for each.
             _ => watcher::Config::default(),
         };
-        let mut pods = watcher(api, config).default_backoff().boxed();
+        let mut pods = watcher(api, config).backoff(Again).boxed();
         let mut listed = HashSet::new();
         loop {
             tokio::select! {

@@ -10,7 +10,7 @@ use foreshore_image::{Entry, PackOptions, Store, pack};
 use foreshore_sys::Ground;
 use foreshore_testkit::cluster::{self, Cluster, NodeOptions, Runtime};
 use foreshore_testkit::{TempDir, wait};
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, Client, Resource};
 use serde::Serialize;
@@ -69,6 +69,14 @@ impl Stage {
         let api: Api<Namespace> = Api::all(self.client.clone());
         let namespace = serde_json::from_value(json!({ "metadata": { "name": NAMESPACE } }))?;
         api.create(&PostParams::default(), &namespace).await?;
+        let accounts: Api<ServiceAccount> = self.api();
+        wait::until("the default service account", LIMIT, || async {
+            accounts
+                .get_opt("default")
+                .await
+                .is_ok_and(|found| found.is_some())
+        })
+        .await?;
         // The first pod unpacks the image, which no later one does.
         self.create_pod("first", &["sleep"], |_| {}).await?;
         self.until_ready("first").await?;

@@ -1,21 +1,25 @@
 //! The service network of a cluster: one per ground, shared by the tests that
 //! run at the same time, with an ingress on the host's loopback.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
-use foreshore_engine_net::{Net, NetOptions};
+use foreshore_engine_net::{Net, NetHandle, NetOptions};
 use foreshore_testkit::cluster::{Cluster, Kind, client};
 use foreshore_testkit::wait;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use serde_json::json;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::fixture::{Fixture, LIMIT};
+use crate::objects::make;
 
 static REAL: Mutex<Weak<Edge>> = Mutex::const_new(Weak::new());
 static ENGINE: Mutex<Weak<Edge>> = Mutex::const_new(Weak::new());
@@ -25,6 +29,7 @@ static ENGINE: Mutex<Weak<Edge>> = Mutex::const_new(Weak::new());
 pub(crate) struct Edge {
     /// Where services answer by host name.
     pub address: SocketAddr,
+    net: NetHandle,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
     /// Let go of last: the network ends before its ground does.
@@ -71,7 +76,7 @@ impl Edge {
             let told_when_ready = async {
                 handle.ready().await;
                 // The test waits for it; without it there is nobody to tell.
-                told.send(()).ok();
+                told.send(handle.clone()).ok();
             };
             let (served, ()) = tokio::join!(net.run(token), told_when_ready);
             served.unwrap();
@@ -84,13 +89,34 @@ impl Edge {
                 .unwrap();
             runtime.block_on(work);
         });
-        ready.recv_timeout(Duration::from_mins(1)).unwrap();
+        let net = ready.recv_timeout(Duration::from_mins(1)).unwrap();
         Self {
             address,
+            net,
             stop,
             thread: Some(thread),
             _cluster: kept,
         }
+    }
+
+    /// Waits until the network hears the API: a service made now is known to it.
+    pub(crate) async fn until_heard(&self, fixture: &Fixture, name: &str) {
+        let object = json!({ "metadata": { "name": name }, "spec": { "ports": [{ "port": 80 }] } });
+        let made: Service = make(fixture, object).await;
+        let slice = json!({
+            "metadata": { "name": name, "labels": { "kubernetes.io/service-name": name } },
+            "addressType": "IPv4",
+            "ports": [{ "port": 80, "protocol": "TCP" }],
+            "endpoints": [{ "addresses": ["10.244.0.1"] }],
+        });
+        make::<EndpointSlice>(fixture, slice).await;
+        let front: Ipv4Addr = made.spec.unwrap().cluster_ip.unwrap().parse().unwrap();
+        let front = SocketAddr::from((front, 80));
+        wait::until("the network to hear", LIMIT, || async {
+            self.net.status().fronts.get(&front) == Some(&1)
+        })
+        .await
+        .unwrap();
     }
 
     /// Asks until the answer is a success that begins with `words`.

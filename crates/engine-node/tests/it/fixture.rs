@@ -1,6 +1,7 @@
 //! A control plane, a node on it, and pods bound to the node directly.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -151,6 +152,14 @@ impl Fixture {
         let (_shutdown, task) = self.running.take().unwrap();
         task.abort();
         assert!(task.await.unwrap_err().is_cancelled());
+        // What it had open closes a moment later; of a process it would be at once.
+        let place = Ipv4Addr::new(10, 244, self.options.node_index, 1);
+        let ground = &self.options.ground;
+        wait::until("the node's port to be free", LIMIT, || async {
+            ground.tcp_listener((place, 10250).into()).is_ok()
+        })
+        .await
+        .unwrap();
     }
 
     /// Ends the node in order; what it runs goes on.

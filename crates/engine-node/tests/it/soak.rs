@@ -11,6 +11,7 @@ use foreshore_testkit::seed::Seed;
 use foreshore_testkit::{environment, wait};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
@@ -19,7 +20,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::callers::{Callers, Wish};
 use crate::edge::Edge;
-use crate::fixture::{Fixture, LIMIT, container, control_groups, processes_in};
+use crate::fixture::{Fixture, LIMIT, address, condition, container, control_groups, processes_in};
 use crate::objects::{ingress, make, service};
 use crate::roll::{check, deployment, until_rolled_out};
 
@@ -125,12 +126,16 @@ pub(crate) async fn random_kills_lose_no_request_and_leave_nothing_behind(ground
     let seconds = environment::value("FORESHORE_SOAK_SECONDS");
     let seconds = seconds.map_or(SECONDS, |text| text.parse().expect("a number of seconds"));
     let end = Instant::now() + Duration::from_secs(seconds);
+    let mut count = 0;
     while Instant::now() < end {
         let blow = BLOWS[seed.random().random_range(0..BLOWS.len())];
-        let number = seed.random().random_range(0..usize::MAX);
+        let number = seed.random().random_range(0..1_000_000);
+        environment::say(&format!("{blow:?}"));
         strike(&mut fixture, blow, number).await;
         // One at a time: a replicated service bears the loss of one.
-        until_rolled_out(&fixture, "shop").await;
+        until_steady(&fixture).await;
+        edge.until_heard(&fixture, &format!("heard-{count}")).await;
+        count += 1;
     }
     check(&callers.stop().await, 100);
 
@@ -155,6 +160,32 @@ pub(crate) async fn random_kills_lose_no_request_and_leave_nothing_behind(ground
 async fn pods(fixture: &Fixture) -> Vec<Pod> {
     let all = ListParams::default();
     fixture.pods().list(&all).await.unwrap().items
+}
+
+/// Waits until three pods are ready and the service leads to these three. What
+/// a deployment says of itself may be of a moment ago.
+async fn until_steady(fixture: &Fixture) {
+    let slices: Api<EndpointSlice> = Api::namespaced(fixture.client.clone(), &fixture.name);
+    let ours = ListParams::default().labels("kubernetes.io/service-name=shop");
+    wait::until("three pods behind the service", LIMIT, || async {
+        let pods = pods(fixture).await;
+        let stay = pods.iter().filter(|pod| {
+            pod.metadata.deletion_timestamp.is_none() && condition(pod, "Ready") == Some("True")
+        });
+        let own: BTreeSet<String> = stay.map(|pod| address(pod).to_string()).collect();
+        let slices = slices.list(&ours).await.unwrap().items;
+        let endpoints = slices
+            .into_iter()
+            .flat_map(|slice| slice.endpoints.unwrap_or_default());
+        let ready = endpoints.filter(|one| {
+            let conditions = one.conditions.as_ref();
+            conditions.and_then(|known| known.ready) == Some(true)
+        });
+        let known: BTreeSet<String> = ready.flat_map(|one| one.addresses).collect();
+        own.len() == 3 && own == known
+    })
+    .await
+    .unwrap();
 }
 
 async fn strike(fixture: &mut Fixture, blow: Blow, number: usize) {
