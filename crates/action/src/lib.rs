@@ -5,12 +5,14 @@
 //! what a build needs; tokens of ours are never among it.
 
 mod environment;
+mod jail;
 mod junit;
 mod memory;
 mod run;
 mod steps;
 
 pub use environment::{passed_on, whole};
+pub use jail::{Confinement, Jail, JailError, enter};
 pub use junit::junit;
 pub use memory::{Memory, MemoryError};
 pub use run::{ActionError, Ended, Input, Options, Output, run};

@@ -13,6 +13,7 @@ use foreshore_sys::{Identity, Process, Signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::environment::{passed_on, whole};
+use crate::jail::Jail;
 
 /// A cancelled action gets this long to clean up.
 const GRACE: Duration = Duration::from_secs(5);
@@ -27,6 +28,8 @@ pub struct Options {
     pub whole_environment: bool,
     pub output: Output,
     pub input: Input,
+    /// What it is confined to; none for an action that may do what its user may.
+    pub jail: Option<Jail>,
 }
 
 /// Where what a program prints goes.
@@ -155,7 +158,14 @@ fn spawn(
     } else {
         passed_on(options.environment.clone(), &command.environment)
     };
-    let mut process = tokio::process::Command::new(&command.program);
+    let mut process = match &options.jail {
+        None => tokio::process::Command::new(&command.program),
+        Some(jail) => {
+            let mut process = tokio::process::Command::new(&jail.program);
+            process.args(jail.words()).arg(&command.program);
+            process
+        }
+    };
     process
         .args(&command.arguments)
         .current_dir(&options.directory)
@@ -227,6 +237,7 @@ mod tests {
             whole_environment: false,
             output: Output::ToStderr,
             input: Input::None,
+            jail: None,
         }
     }
 

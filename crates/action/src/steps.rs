@@ -219,6 +219,7 @@ mod tests {
             whole_environment: false,
             output: Output::Capture,
             input: Input::None,
+            jail: None,
         }
     }
 
