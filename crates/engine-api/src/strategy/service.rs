@@ -15,7 +15,6 @@ use crate::object::{self, text};
 use crate::options::ServiceNetwork;
 use crate::status::{Answer, Cause};
 use crate::strategy::pod_spec::port_number;
-use crate::strategy::unchanged;
 
 const NODE_PORT_MIN: u16 = 30000;
 const NODE_PORT_MAX: u16 = 32767;
@@ -87,6 +86,7 @@ fn wants_node_ports(value: &Value) -> bool {
 pub(super) fn prepare_create(core: &Core, entry: &Entry, value: &mut Value) -> Answer<()> {
     object::map_mut(value, "status").insert("loadBalancer".into(), json!({}));
     defaults::complete_created_service(value);
+    check_listed(entry, value, &Value::Null)?;
     allocate(core, entry, value)
 }
 
@@ -97,6 +97,7 @@ pub(super) fn prepare_update(
     old: &Value,
 ) -> Answer<()> {
     carry_over(value, old);
+    check_listed(entry, value, &old["spec"]["clusterIPs"])?;
     allocate(core, entry, value)
 }
 
@@ -106,8 +107,12 @@ fn carry_over(value: &mut Value, old: &Value) {
         let unset = text(value, "/spec/clusterIP").is_empty();
         let spec = object::map_mut(value, "spec");
         if unset {
+            let listed = spec.get("clusterIPs") != old.pointer("/spec/clusterIPs")
+                && spec.contains_key("clusterIPs");
             for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-                if let Some(before) = old.pointer(&format!("/spec/{field}")) {
+                if let Some(before) = old.pointer(&format!("/spec/{field}"))
+                    && !(listed && field == "clusterIPs")
+                {
                     spec.insert(field.into(), before.clone());
                 }
             }
@@ -133,6 +138,22 @@ fn carry_over(value: &mut Value, old: &Value) {
             port.insert("nodePort".into(), number.into());
         }
     }
+}
+
+/// Addresses a writer lists must begin with the address itself; `known` are not its own.
+fn check_listed(entry: &Entry, value: &Value, known: &Value) -> Answer<()> {
+    let listed = &value["spec"]["clusterIPs"];
+    let Some(first) = listed.get(0).and_then(Value::as_str) else {
+        return Ok(());
+    };
+    let why = match text(value, "/spec/clusterIP") {
+        _ if listed == known || !has_cluster_ip(value) => return Ok(()),
+        "" => "must be empty when `clusterIP` is not specified",
+        address if address != first => "first value must match `clusterIP`",
+        _ => return Ok(()),
+    };
+    let cause = Cause::invalid("spec.clusterIPs", listed, why);
+    Err(entry.invalid(object::name(value), vec![cause]))
 }
 
 fn protocol(port: &Value) -> &str {
@@ -307,9 +328,10 @@ pub(super) fn validate_update(value: &Value, old: &Value) -> Vec<Cause> {
     if !(has_cluster_ip(value) && has_cluster_ip(old)) {
         return vec![];
     }
-    let mut causes = unchanged(value, old, "spec.clusterIP", "field is immutable");
-    for cause in &mut causes {
-        "spec.clusterIPs[0]".clone_into(&mut cause.field);
+    if value["spec"]["clusterIP"] == old["spec"]["clusterIP"] {
+        return vec![];
     }
-    causes
+    let listed = &value["spec"]["clusterIPs"];
+    let why = "may not change once set";
+    vec![Cause::invalid("spec.clusterIPs[0]", listed, why)]
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod cluster;
+pub(crate) mod immutable;
 pub(crate) mod lists;
 pub(crate) mod objects;
 pub(crate) mod patches;

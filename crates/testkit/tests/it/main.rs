@@ -14,6 +14,7 @@ mod contract;
 mod differences;
 mod helm;
 mod killed;
+mod survival;
 mod transcripts;
 mod world;
 
@@ -77,6 +78,10 @@ contracts! {
     objects::a_finalizer_holds_an_object,
     objects::invalid_objects_are_refused_with_every_cause,
     objects::unknown_fields_are_refused_when_asked_for,
+    immutable::workloads_keep_what_they_select,
+    immutable::stored_things_keep_what_they_are,
+    immutable::cluster_wide_things_keep_what_they_are,
+    immutable::pods_keep_all_but_a_few_fields,
     lists::labels_and_fields_select,
     lists::long_lists_come_in_pages,
     lists::a_collection_is_deleted_by_label,
