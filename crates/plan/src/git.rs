@@ -6,6 +6,9 @@ use foreshore_model::plan::{GitHead, GitReference};
 use crate::cache::Cache;
 use crate::content::{Content, ContentError, FILE_BYTES_MAX, File};
 
+/// Plans are small; a history that is larger than this is none of plans.
+const HISTORY_BYTES_MAX: u64 = 256 << 20;
+
 /// Why a plan could not be taken from git.
 #[derive(Debug, thiserror::Error)]
 pub enum GitPlanError {
@@ -50,7 +53,7 @@ impl<'a> Plans<'a> {
         Ok(Self {
             reference,
             repository: Repository::init_bare(cache.repository(&reference.url))?,
-            remote: Remote::new(reference.url.clone(), credential),
+            remote: Remote::new(reference.url.clone(), credential).at_most(HISTORY_BYTES_MAX),
         })
     }
 

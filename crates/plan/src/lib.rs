@@ -15,6 +15,7 @@ mod propose;
 mod registry;
 mod resolve;
 mod shipped;
+mod starter;
 
 pub use cache::{Cache, CacheError};
 pub use content::{Content, ContentError, File};
@@ -25,3 +26,4 @@ pub use propose::{Proposal, ProposeError, Sourced, Wishes, propose};
 pub use registry::{OciPlanError, PLAN_TYPE, push};
 pub use resolve::{Fetched, ResolveError, Resolver, local_directory, overloaded};
 pub use shipped::names;
+pub use starter::{StarterError, starter};

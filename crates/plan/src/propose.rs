@@ -1,6 +1,7 @@
 //! A first `foreshore.yaml` for a repository, each value with where it came from.
 
 mod compose;
+mod facts;
 mod files;
 mod kubernetes;
 
@@ -13,6 +14,8 @@ use foreshore_model::plan::Action;
 use foreshore_model::service::{EnvironmentOverride, Ingress, Overrides, Resources, Secret};
 use foreshore_model::yaml::YamlError;
 use foreshore_model::{EnvironmentName, ServiceFile, ServiceName};
+
+use self::facts::Facts;
 
 /// The port that services listen on unless something says otherwise.
 const PORT_DEFAULT: u16 = 8080;
@@ -91,71 +94,6 @@ const LOOKED_FOR: [&str; 9] = [
     "Kubernetes manifests in k8s, deploy or kubernetes",
 ];
 
-/// What the files of a repository say, each fact with its origin; the first to say something wins.
-#[derive(Debug, Default)]
-struct Facts {
-    name: Option<(String, String)>,
-    plan: Option<(&'static str, String)>,
-    package: Option<String>,
-    ports: BTreeMap<String, (u16, String)>,
-    host: Option<(String, String)>,
-    environment: BTreeMap<String, (String, String)>,
-    secrets: BTreeMap<String, String>,
-    resources: Resources,
-    resources_origin: String,
-    dependencies: BTreeMap<String, String>,
-    actions: BTreeMap<String, (Action, String)>,
-    variables: BTreeMap<String, (serde_json::Value, String)>,
-    /// Worth knowing, though nothing is written of it.
-    notes: Vec<(String, String, String)>,
-}
-
-impl Facts {
-    fn name(&mut self, name: &str, origin: &str) {
-        self.name
-            .get_or_insert_with(|| (name.to_owned(), origin.to_owned()));
-    }
-
-    fn plan(&mut self, plan: &'static str, origin: &str) {
-        self.plan.get_or_insert_with(|| (plan, origin.to_owned()));
-    }
-
-    fn port(&mut self, name: &str, port: u16, origin: &str) {
-        self.ports
-            .entry(name.to_owned())
-            .or_insert_with(|| (port, origin.to_owned()));
-    }
-
-    /// Takes a setting, or only its name if it may be a secret.
-    fn setting(&mut self, name: &str, value: &str, origin: &str) {
-        let upper = name.to_ascii_uppercase();
-        let secret = [
-            "PASSWORD",
-            "PASSWD",
-            "SECRET",
-            "TOKEN",
-            "KEY",
-            "CREDENTIALS",
-        ]
-        .iter()
-        .any(|end| upper.ends_with(end))
-            || value.split_once("://").is_some_and(|(_, rest)| {
-                rest.split('/')
-                    .next()
-                    .is_some_and(|host| host.contains('@') && host.contains(':'))
-            });
-        if secret {
-            self.secrets
-                .entry(name.to_owned())
-                .or_insert_with(|| origin.to_owned());
-        } else {
-            self.environment
-                .entry(name.to_owned())
-                .or_insert_with(|| (value.to_owned(), origin.to_owned()));
-        }
-    }
-}
-
 /// Reads what a repository says about its service.
 pub fn propose(
     directory: &Path,
@@ -227,19 +165,8 @@ impl Proposer {
         facts: Facts,
     ) -> Result<Proposal, ProposeError> {
         let name = self.name(directory, wishes, &facts)?;
-        let owner = match &wishes.owner {
-            Some(owner) => self.take("owner", owner.clone(), "--owner"),
-            None => self.take(
-                "owner",
-                "unknown".to_owned(),
-                "nothing found; say who answers for it with --owner",
-            ),
-        };
-        let plan = match (&wishes.plan, &facts.plan) {
-            (Some(plan), _) => self.take("plan", plan.clone(), "--plan"),
-            (None, Some((plan, origin))) => self.take("plan", (*plan).to_owned(), origin),
-            (None, None) => String::new(),
-        };
+        let owner = self.owner(wishes);
+        let plan = self.plan(wishes, &facts);
         let ports = self.ports(&plan, facts.ports);
         let host = wishes.host.clone().map(|host| (host, "--host".to_owned()));
         let ingress = host.or(facts.host).map(|(host, origin)| Ingress {
@@ -247,15 +174,7 @@ impl Proposer {
             path: "/".to_owned(),
         });
         let environment = self.map("environment", facts.environment);
-        let mut secrets = BTreeMap::new();
-        for (key, origin) in facts.secrets {
-            self.take(
-                &format!("secrets.{key}"),
-                "its value is not taken over",
-                &origin,
-            );
-            secrets.insert(key, Secret::default());
-        }
+        let secrets = self.secrets(facts.secrets);
         self.resources(&facts.resources, &facts.resources_origin);
         let mut found = facts.variables;
         if let Some(package) = facts.package
@@ -300,6 +219,35 @@ impl Proposer {
             file,
             values: self.values,
         })
+    }
+
+    fn owner(&mut self, wishes: &Wishes) -> String {
+        match &wishes.owner {
+            Some(owner) => self.take("owner", owner.clone(), "--owner"),
+            None => self.take(
+                "owner",
+                "unknown".to_owned(),
+                "nothing found; say who answers for it with --owner",
+            ),
+        }
+    }
+
+    fn plan(&mut self, wishes: &Wishes, facts: &Facts) -> String {
+        match (&wishes.plan, &facts.plan) {
+            (Some(plan), _) => self.take("plan", plan.clone(), "--plan"),
+            (None, Some((plan, origin))) => self.take("plan", (*plan).to_owned(), origin),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// Names them; their values stay where they are.
+    fn secrets(&mut self, found: BTreeMap<String, String>) -> BTreeMap<String, Secret> {
+        let named = found.into_iter().map(|(key, origin)| {
+            let field = format!("secrets.{key}");
+            self.take(&field, "its value is not taken over", &origin);
+            (key, Secret::default())
+        });
+        named.collect()
     }
 
     fn ports(

@@ -5,8 +5,9 @@ use std::path::Path;
 use foreshore_model::yaml;
 use serde_json::Value;
 
+use super::ProposeError;
+use super::facts::Facts;
 use super::files::text;
-use super::{Facts, ProposeError};
 
 const NAMES: [&str; 4] = [
     "compose.yaml",

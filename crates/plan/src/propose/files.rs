@@ -9,7 +9,8 @@ use foreshore_model::{shuttle, yaml};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Facts, ProposeError};
+use super::ProposeError;
+use super::facts::Facts;
 
 #[derive(Debug, Deserialize)]
 struct CargoFile {

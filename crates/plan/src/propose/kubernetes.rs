@@ -6,8 +6,9 @@ use std::path::Path;
 use foreshore_model::yaml;
 use serde_json::Value;
 
+use super::ProposeError;
+use super::facts::Facts;
 use super::files::text;
-use super::{Facts, ProposeError};
 
 /// Where manifests usually are.
 const FOLDERS: [&str; 3] = ["k8s", "deploy", "kubernetes"];
