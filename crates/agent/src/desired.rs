@@ -10,7 +10,7 @@ use foreshore_cluster::{
 };
 use foreshore_model::operations::Bounds;
 use foreshore_model::yaml::{self, YamlError};
-use foreshore_model::{EnvironmentName, Operations, ReleaseFile, ServiceName};
+use foreshore_model::{Check, EnvironmentName, Operations, ReleaseFile, ServiceName};
 
 use crate::source::ServiceFiles;
 
@@ -31,6 +31,8 @@ pub struct Desired {
     pub confirmed: Vec<String>,
     /// Tree id of the manifests alone.
     pub manifests_tree: String,
+    /// What is measured once it is healthy.
+    pub checks: Vec<Check>,
     /// Objects with namespace, ownership labels and release annotations.
     pub objects: Vec<Value>,
 }
@@ -132,6 +134,7 @@ pub fn desired(
             .map(|removals| removals.objects)
             .unwrap_or_default(),
         manifests_tree: files.manifests_tree,
+        checks: files.checks,
         objects,
     })
 }

@@ -42,6 +42,7 @@ pub(crate) fn files(sequence: u64, manifests: &[&str]) -> ServiceFiles {
         release: release(sequence),
         operations: Operations::default(),
         removals: None,
+        checks: Vec::new(),
         manifests_tree: format!("manifests-{sequence}"),
         manifests: manifests.collect(),
     }

@@ -13,6 +13,8 @@ pub struct Installation {
     pub server: String,
     pub environments: Vec<EnvironmentName>,
     pub site: SiteName,
+    /// Accounts of the environments' namespaces that the agent acts as.
+    pub acts_as: Vec<String>,
 }
 
 /// The namespace that the agent lives in.
@@ -124,6 +126,25 @@ pub fn rights(grants: &[Grant]) -> Vec<Value> {
     ]
 }
 
+/// Returns the right to act as the accounts of namespaces, and as nobody else; nothing if there are none.
+pub fn acting(accounts: &[String]) -> Vec<Value> {
+    if accounts.is_empty() {
+        return Vec::new();
+    }
+    let labels =
+        json!({"app.kubernetes.io/name": ACCOUNT, "app.kubernetes.io/managed-by": "foreshore"});
+    let name = format!("{ACCOUNT}-acts-as");
+    let rule = json!({"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": accounts, "verbs": ["impersonate"]});
+    vec![
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": {"name": name, "labels": labels}, "rules": [rule]}),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+            "metadata": {"name": name, "labels": labels},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}]}),
+    ]
+}
+
 /// Returns every object of an installation; the secret with the token is made by hand.
 pub fn objects(installation: &Installation) -> Vec<Value> {
     let labels =
@@ -155,6 +176,7 @@ pub fn objects(installation: &Installation) -> Vec<Value> {
         "volumeMounts": [{"name": "data", "mountPath": "/data"}],
     });
     let mut objects = rights(GRANTS);
+    objects.extend(acting(&installation.acts_as));
     objects.push(json!({"apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": {"name": ACCOUNT, "namespace": NAMESPACE, "labels": labels},
         "spec": {
@@ -209,6 +231,7 @@ mod tests {
             server: "https://foreshore.example.org".into(),
             environments: vec!["dev".parse().unwrap(), "prod".parse().unwrap()],
             site: "dc1".parse().unwrap(),
+            acts_as: vec!["deployer".into()],
         }
     }
 
@@ -222,6 +245,16 @@ mod tests {
         for grant in GRANTS {
             assert!(text.contains(grant.without), "{}", grant.without);
         }
+    }
+
+    #[test]
+    fn the_agent_acts_as_named_accounts_only() {
+        assert_eq!(acting(&[]), Vec::<Value>::new());
+        let role = &acting(&["deployer".to_owned()])[0];
+        assert_eq!(
+            role["rules"],
+            json!([{"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": ["deployer"], "verbs": ["impersonate"]}])
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! again in git, in the inventories and in the cluster.
 
 mod agent;
+mod checks;
 mod desired;
 mod hints;
 pub mod install;
@@ -15,6 +16,7 @@ mod phase;
 mod previews;
 mod report;
 mod rounds;
+mod secrets;
 mod server;
 mod source;
 mod steps;
@@ -26,8 +28,10 @@ mod world;
 mod fixture;
 
 pub use agent::{Agent, Handle, OptionsError};
+pub use checks::{CONTRACT, CheckOptions};
 pub use desired::{Desired, DesiredError, desired};
 pub use foreshore_git::Credential;
+pub use foreshore_secret::Key;
 pub use options::{Options, ServerOptions};
 pub use source::{EnvironmentFiles, Manifest, MirrorSource, ServiceFiles, Source, SourceError};
 pub use steps::{Refusal, Stage, Step, prune_steps, release_steps, retire_steps};

@@ -8,6 +8,7 @@ use foreshore_model::{EnvironmentName, SiteName};
 use secrecy::SecretString;
 use url::Url;
 
+use crate::checks::CheckOptions;
 use crate::source::Source;
 
 /// What an agent works on and how.
@@ -32,6 +33,8 @@ pub struct Options {
     pub writers: usize,
     pub health: foreshore_health::Options,
     pub cluster: foreshore_cluster::Options,
+    /// Whether releases are checked once they are healthy, and where from.
+    pub checks: Option<CheckOptions>,
 }
 
 /// The server that outcomes are reported to.
@@ -61,6 +64,7 @@ impl Options {
             writers: 32,
             health: foreshore_health::Options::default(),
             cluster: foreshore_cluster::Options::default(),
+            checks: None,
         }
     }
 }

@@ -243,6 +243,7 @@ fn service_files(request: &Request, files: BTreeMap<String, String>) -> ServiceF
         },
         operations: foreshore_model::Operations::default(),
         removals: None,
+        checks: Vec::new(),
         manifests: manifests.collect(),
         manifests_tree: String::new(),
     }

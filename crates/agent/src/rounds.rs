@@ -25,6 +25,8 @@ use crate::world::{Owner, World};
 /// A worker that panicked starts again after this, doubled each time.
 const QUARANTINE: Duration = Duration::from_secs(1);
 const QUARANTINE_MAX: Duration = Duration::from_mins(5);
+/// Services that are checked at the same time: each takes a thread.
+const CHECKERS: usize = 16;
 /// One environment between rounds.
 #[derive(Debug, Default)]
 struct Known {
@@ -76,6 +78,8 @@ impl Rounds {
             site: options.site.clone(),
             health: options.health.clone(),
             rollout_timeout: options.rollout_timeout,
+            checks: options.checks.clone(),
+            checkers: Arc::new(Semaphore::new(CHECKERS)),
         };
         Self {
             shared: Arc::new(shared),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use foreshore_model::{
-    Environment, EnvironmentName, Operations, ReleaseFile, Removals, ServiceName, Tombstone,
+    Check, Environment, EnvironmentName, Operations, ReleaseFile, Removals, ServiceName, Tombstone,
 };
 
 mod mirror;
@@ -19,6 +19,8 @@ pub struct ServiceFiles {
     pub operations: Operations,
     /// Consent to take away objects that keep something.
     pub removals: Option<Removals>,
+    /// What is measured once the release is healthy.
+    pub checks: Vec<Check>,
     pub manifests: Vec<Manifest>,
     /// Tree id of the manifests alone, which verdicts are bound to.
     pub manifests_tree: String,

@@ -12,10 +12,11 @@ use foreshore_model::config::Drift;
 use foreshore_model::outcome::Cause;
 use foreshore_model::{Digest, Outcome, Phase, SiteName, clock};
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 use tracing::{Instrument as _, debug, info_span, warn};
 
+use crate::checks::CheckOptions;
 use crate::desired::{Desired, desired};
 use crate::phase::Course;
 use crate::report::Reporter;
@@ -24,6 +25,7 @@ use crate::source::{Source, SourceError};
 use crate::watches::Watches;
 use crate::world::{Owner, World};
 
+mod checking;
 mod drift;
 mod execute;
 mod failure;
@@ -49,6 +51,10 @@ pub(crate) struct Shared {
     pub(crate) site: SiteName,
     pub(crate) health: foreshore_health::Options,
     pub(crate) rollout_timeout: Duration,
+    /// Whether and where from releases are checked.
+    pub(crate) checks: Option<CheckOptions>,
+    /// Services whose checks may run at the same time.
+    pub(crate) checkers: Arc<Semaphore>,
 }
 
 /// What a service shall be.
@@ -173,6 +179,11 @@ pub(crate) struct Worker {
     /// Number of the operations that are carried out.
     operated: u64,
     rules: Rules,
+    /// When replicas can be set that could not be set yet.
+    rescale_due: Option<Instant>,
+    checking: checking::Checking,
+    /// Tells that checks have ended.
+    checked: Arc<Notify>,
 }
 
 impl Worker {
@@ -201,6 +212,9 @@ impl Worker {
             tried: None,
             operated: 0,
             rules: Rules::default(),
+            rescale_due: None,
+            checking: checking::Checking::default(),
+            checked: Arc::default(),
         }
     }
 
@@ -223,6 +237,7 @@ impl Worker {
                 tokio::select! {
                     moved = self.target.changed() => if moved.is_err() { return },
                     moved = changes.changed() => if moved.is_err() { return },
+                    () = self.checked.notified() => {}
                     () = tokio::time::sleep_until(time) => {}
                 }
             }
@@ -346,6 +361,7 @@ impl Worker {
                 // The key is the tree we were asked for, whatever the reader calls it.
                 tree.clone_into(&mut made.tree);
                 self.since = release.at;
+                self.checking.is_about(&made);
                 self.course = Course::default();
                 self.desired = Some(Arc::new(made));
                 Ok(())
@@ -359,6 +375,7 @@ impl Worker {
                     operations,
                     confirmed: Vec::new(),
                     manifests_tree,
+                    checks: Vec::new(),
                     objects: Vec::new(),
                 };
                 let causes = vec![Failure::cause(
@@ -398,7 +415,7 @@ impl Worker {
             causes,
             at: clock::now(),
             operations: self.operated,
-            verdicts: Vec::new(),
+            verdicts: self.checking.verdicts(),
         }
     }
 }

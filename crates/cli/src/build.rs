@@ -4,11 +4,20 @@
 //! build action, pack the program into an image, render the manifests of
 //! every environment, push image and artifact by digest, and tell the server.
 
+mod annotations;
 pub(crate) mod changes;
+mod checks;
+mod evidence;
+mod image;
 mod perform;
 mod pipeline;
 mod sources;
 
-pub(crate) use perform::{Performed, perform};
-pub(crate) use pipeline::{Built, action_failure, build, pack_and_push, seconds};
-pub(crate) use sources::{Sources, cache, lock_failure, resolve_failure, resolver};
+pub(crate) use evidence::{Evidence, ci_link};
+pub(crate) use image::Made;
+pub(crate) use perform::{Jailed, Surroundings, perform};
+pub(crate) use pipeline::{
+    Built, Prepared, Target, action_failure, build, built_before, client_failure, fetch_failure,
+    prepare, push, registry_client, seconds,
+};
+pub(crate) use sources::{Sources, cache, lock_failure, plan_failure, resolve_failure, resolver};

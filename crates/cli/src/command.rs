@@ -5,6 +5,7 @@ mod approve;
 mod artifact;
 mod audit;
 mod bootstrap;
+mod build_args;
 mod check;
 mod completions;
 mod describe;
@@ -17,7 +18,9 @@ mod get;
 mod hold;
 mod init;
 mod install;
+mod jailed;
 mod load;
+mod new;
 mod node;
 mod plan;
 mod policy;
@@ -30,6 +33,8 @@ mod rollback;
 mod run;
 mod samples;
 mod scale;
+mod secret;
+mod serve_files;
 mod server;
 mod service_arg;
 mod status;
@@ -49,6 +54,7 @@ pub(crate) enum Command {
     Up(up::UpArgs),
     Down(down::DownArgs),
     Init(init::InitArgs),
+    New(new::NewArgs),
     Run(run::RunArgs),
     Plan(plan::PlanArgs),
     Get(get::GetArgs),
@@ -57,6 +63,8 @@ pub(crate) enum Command {
     Template(template::TemplateArgs),
     Prepare(template::PrepareArgs),
     Docs(template::DocsArgs),
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
     #[command(subcommand)]
     Artifact(artifact::ArtifactCommand),
     Release(release::ReleaseArgs),
@@ -94,6 +102,10 @@ pub(crate) enum Command {
     Agent(agent::AgentArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    ServeFiles(serve_files::ServeFilesArgs),
+    #[command(hide = true)]
+    Jailed(jailed::JailedArgs),
 }
 
 pub(crate) async fn run(command: Command, context: &Context) -> Result<Outcome, Failure> {
@@ -101,6 +113,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<Outcome, 
         Command::Up(args) => up::run(args, context).await,
         Command::Down(args) => down::run(&args, context).await,
         Command::Init(args) => init::run(&args, context).await,
+        Command::New(args) => new::run(&args, context),
         Command::Run(args) => run::run(args, context).await,
         Command::Plan(args) => plan::run(args, context).await,
         Command::Get(args) => get::run(&args, context),
@@ -109,6 +122,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<Outcome, 
         Command::Template(args) => template::run(&args, context).await,
         Command::Prepare(args) => template::prepare(&args).await,
         Command::Docs(args) => template::docs(&args).await,
+        Command::Secret(command) => secret::run(command, context).await,
         Command::Artifact(command) => artifact::run(command, context).await,
         Command::Release(args) => release::run(args, context).await,
         Command::Promote(args) => promote::run(args, context).await,
@@ -139,5 +153,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<Outcome, 
         Command::Agent(args) => agent::run(args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Completions(args) => completions::run(&args),
+        Command::ServeFiles(args) => serve_files::run(args, context).await,
+        Command::Jailed(args) => jailed::run(&args, context),
     }
 }

@@ -33,6 +33,11 @@ impl Context {
         }
     }
 
+    /// Whether the caller said which server to speak to.
+    pub(crate) fn names_a_server(&self) -> bool {
+        self.server.is_some()
+    }
+
     /// Returns the directory that holds the platform's state.
     pub(crate) fn data(&self) -> Result<PathBuf, Failure> {
         if let Some(data) = &self.data {

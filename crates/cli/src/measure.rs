@@ -1,5 +1,8 @@
 //! Runs scenarios for `check` and `load`: reads what they need, watches them, writes reports.
 
+mod share;
+pub(crate) mod usage;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -13,6 +16,7 @@ use foreshore_scenario::{
     compile, fence,
 };
 
+use self::share::{Draft, Shared};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::terminal::Outcome;
@@ -61,6 +65,8 @@ pub(crate) struct LoadOptions {
     pub(crate) agreed: Option<Agreed>,
     pub(crate) baseline: Option<PathBuf>,
     pub(crate) target: TargetSource,
+    /// Whether the server is told of the run.
+    pub(crate) shared: bool,
 }
 
 /// A scenario's text, and where the files it names lie.
@@ -138,9 +144,16 @@ pub(crate) async fn measure(
         seed: args.seed,
         target: load.target,
         brake: brake.clone(),
+        ..Options::default()
     };
     let title = format!("{} · {}", program.name, profile.name);
-    let watcher = Watcher::new(title, &setup, context);
+    let shared = if load.shared {
+        Shared::start(&setup, context).await
+    } else {
+        None
+    };
+    let draft = shared.as_ref().map(Shared::draft);
+    let watcher = Watcher::new(title, &setup, draft, context);
     let stopping = tokio::spawn(pull_when_interrupted(brake));
     let running = {
         let (setup, folder) = (setup.clone(), script.folder.clone());
@@ -155,6 +168,9 @@ pub(crate) async fn measure(
         .map_err(|error| Failure::new(ExitCode::Bug, format!("the run broke: {error}")))?
         .map_err(|error| run_failure(&error))?;
     let report = Report::new(&setup, outcome, before.as_ref());
+    if let Some(shared) = shared {
+        shared.finish(&report, context).await;
+    }
     if let Some(directory) = &args.report {
         write(&report, directory)?;
         context.terminal.say(&format!(
@@ -309,13 +325,14 @@ struct Watcher {
     /// Functional runs are over soon and say how each step went.
     silent: bool,
     said: u64,
+    draft: Option<Draft>,
 }
 
 /// Seconds between two lines.
 const LINE_EVERY: u64 = 5;
 
 impl Watcher {
-    fn new(title: String, setup: &Setup, context: &Context) -> Self {
+    fn new(title: String, setup: &Setup, draft: Option<Draft>, context: &Context) -> Self {
         let silent = setup.profile.load.is_functional();
         let screen = !silent && context.terminal.draws();
         let view = screen.then(|| LiveView::open(title)).and_then(Result::ok);
@@ -324,12 +341,16 @@ impl Watcher {
             terminal: context.terminal.clone(),
             silent,
             said: 0,
+            draft,
         }
     }
 
     fn look(&mut self, live: &Live<'_>) {
         if self.silent {
             return;
+        }
+        if let Some(draft) = &mut self.draft {
+            draft.look(live);
         }
         if let Some(view) = &mut self.view {
             if view.draw(live).is_err() {

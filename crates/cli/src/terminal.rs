@@ -93,6 +93,17 @@ impl Terminal {
         }
     }
 
+    /// Writes a line for a CI system exactly as it is: what it means rests on its control characters.
+    pub(crate) fn mark(&self, line: &str) {
+        if self.quiet {
+            return;
+        }
+        let mut stream = io::stderr().lock();
+        if writeln!(stream, "{line}").is_err() {
+            tracing::debug!("nobody reads what is said");
+        }
+    }
+
     /// Says what may be wrong, though the work goes on.
     pub(crate) fn warn(&self, line: &str) {
         self.error_line(&format!("{} {line}", "warning:".yellow().bold()));

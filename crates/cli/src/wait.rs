@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use foreshore_model::api::{ServiceStatus, Status};
 use foreshore_model::outcome::Cause;
-use foreshore_model::{EnvironmentName, ExitCode, Outcome as Report, Phase, ServiceName, nearest};
+use foreshore_model::{
+    EnvironmentName, ExitCode, Outcome as Report, Phase, ServiceName, Verdict, nearest,
+};
 
 use crate::client::Client;
 use crate::context::Context;
@@ -29,7 +31,11 @@ enum Standing {
     Pending,
     Healthy,
     Failed,
-    Superseded { by: u64 },
+    /// It runs, and a check that its service makes a gate did not pass.
+    Unproven,
+    Superseded {
+        by: u64,
+    },
 }
 
 /// Waits, saying what changes, and ends with the code that fits the worst release.
@@ -161,11 +167,34 @@ fn standing(awaited: &Awaited, status: &Status) -> Standing {
     let phases: Vec<Phase> = phases.collect();
     if phases.contains(&Phase::Failed) {
         Standing::Failed
+    } else if broken_gates(row, sequence).next().is_some() {
+        Standing::Unproven
     } else if phases.iter().all(|phase| *phase == Phase::Healthy) {
         Standing::Healthy
     } else {
         Standing::Pending
     }
+}
+
+/// Verdicts that keep the release from the next environment.
+fn broken_gates(row: &ServiceStatus, sequence: u64) -> impl Iterator<Item = &Verdict> {
+    reports(row, sequence)
+        .flat_map(|outcome| &outcome.verdicts)
+        .filter(|verdict| verdict.gate && !verdict.passed)
+}
+
+/// Says what a check found, in one line.
+pub(crate) fn verdict_text(verdict: &Verdict) -> String {
+    let mut text = format!(
+        "{} {} in {}",
+        verdict.check,
+        verdict.word(),
+        verdict.environment
+    );
+    if !verdict.summary.is_empty() {
+        write!(text, ": {}", printable(&verdict.summary)).expect("writing to a string cannot fail");
+    }
+    text
 }
 
 fn lines(awaited: &Awaited, status: &Status) -> Vec<String> {
@@ -187,6 +216,8 @@ fn lines(awaited: &Awaited, status: &Status) -> Vec<String> {
                 .iter()
                 .map(|cause| format!("{place} {}", cause_text(cause))),
         );
+        let verdicts = outcome.verdicts.iter();
+        lines.extend(verdicts.map(|verdict| format!("{place} check {}", verdict_text(verdict))));
     }
     lines
 }
@@ -258,6 +289,12 @@ fn conclude(
             awaited.service, awaited.environment
         )));
     }
+    let unproven = standings
+        .iter()
+        .position(|standing| *standing == Standing::Unproven);
+    if let Some(index) = unproven {
+        return Err(unproven_failure(&awaited[index], &name(index), status));
+    }
     let superseded = standings
         .iter()
         .enumerate()
@@ -286,6 +323,25 @@ fn conclude(
         )
     });
     Outcome::answer(&rows, words.collect::<Vec<_>>().join("\n"))
+}
+
+fn unproven_failure(awaited: &Awaited, name: &str, status: &Status) -> Failure {
+    let broken: Vec<String> = find(awaited, status)
+        .into_iter()
+        .flat_map(|row| broken_gates(row, awaited.sequence.unwrap_or(row.release.sequence)))
+        .map(verdict_text)
+        .collect();
+    Failure::new(
+        ExitCode::Failed,
+        format!(
+            "the release of {name} runs and did not pass its checks: {}",
+            broken.join("; ")
+        ),
+    )
+    .hint(format!(
+        "`foreshore describe release {} -e {}` shows every verdict",
+        awaited.service, awaited.environment
+    ))
 }
 
 /// Reads `90s`, `5m`, `1h`.

@@ -89,14 +89,7 @@ impl CallError {
 
     /// Returns the message with those of its sources.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        text
+        foreshore_model::chain(self)
     }
 
     /// Classifies an answer that is not 2xx by its code and `Status` body.

@@ -35,6 +35,7 @@ pub fn starter() -> (Vec<Environment>, BTreeMap<PolicyName, Policy>) {
         site_order: SiteOrder::default(),
         drift: Drift::default(),
         service_account: None,
+        recipients: Vec::new(),
     };
     let prod = Environment {
         promotes_from: Some(name("dev")),

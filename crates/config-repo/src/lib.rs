@@ -15,6 +15,7 @@ mod mirror;
 mod outcomes;
 mod reader;
 mod requests;
+mod sealed;
 mod snapshot;
 pub mod writer;
 
@@ -25,5 +26,6 @@ pub use layout::Location;
 pub use mirror::Mirror;
 pub use outcomes::{Outcomes, ReportError};
 pub use requests::requests;
+pub use sealed::sealed_file;
 pub use snapshot::{Manifest, ServiceDir, Snapshot};
 pub use writer::{Answer, Job, Tip, Writer};

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use foreshore_git::{EntryKind, GitError, ObjectId, Repository, TreeEntry};
 use foreshore_model::{
-    Environment, EnvironmentName, Operations, ReleaseFile, Removals, ServiceName, Tombstone, yaml,
+    Check, Environment, EnvironmentName, Operations, ReleaseFile, Removals, ServiceName, Tombstone,
+    yaml,
 };
 use serde::de::DeserializeOwned;
 
@@ -17,7 +18,14 @@ use crate::error::ReadError;
 use crate::layout::{environment_file, release_file};
 
 /// The folders that mean something to us.
-const FOLDERS: [&str; 5] = ["environments", "policies", "holds", "freezes", "retired"];
+const FOLDERS: [&str; 6] = [
+    "environments",
+    "policies",
+    "holds",
+    "freezes",
+    "retired",
+    "secrets",
+];
 
 /// The config repository at one commit; cheap to clone.
 #[derive(Debug, Clone)]
@@ -46,6 +54,8 @@ pub struct ServiceDir {
     pub release: ReleaseFile,
     pub operations: Operations,
     pub removals: Option<Removals>,
+    /// What is measured once the release is healthy.
+    pub checks: Vec<Check>,
     pub manifests: Vec<Manifest>,
     /// Tree id of the manifests alone.
     pub manifests_tree: ObjectId,
@@ -158,6 +168,10 @@ impl Snapshot {
         let removals = find("removals.yaml")
             .map(|entry| read_file(&self.repository, &path, entry))
             .transpose()?;
+        let checks = match find("checks") {
+            Some(entry) => self.checks(&path, entry)?,
+            None => Vec::new(),
+        };
         let manifests = find("manifests").ok_or_else(|| ReadError::MissingFile {
             path: format!("{path}/manifests"),
         })?;
@@ -166,6 +180,7 @@ impl Snapshot {
             release,
             operations,
             removals,
+            checks,
             manifests_tree: manifests.id.clone(),
             manifests: self.manifests(&path, manifests)?,
         })
@@ -214,6 +229,15 @@ impl Snapshot {
                 service: service.clone(),
                 commit: self.commit.clone(),
             })
+    }
+
+    fn checks(&self, parent: &str, entry: TreeEntry) -> Result<Vec<Check>, ReadError> {
+        let entry = plain(entry, parent, EntryKind::Tree)?;
+        let parent = format!("{parent}/checks");
+        let entries = self.repository.folder(&parent, &entry.id)?.into_iter();
+        entries
+            .map(|entry| read_file(&self.repository, &parent, entry))
+            .collect()
     }
 
     fn manifests(&self, parent: &str, entry: TreeEntry) -> Result<Vec<Manifest>, ReadError> {

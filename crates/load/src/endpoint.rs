@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -45,10 +45,15 @@ pub(crate) struct Endpoints {
 
 impl Endpoints {
     /// Resolves every allowed host; `folder` is where the scenario lies.
-    pub(crate) fn resolve(setup: &Setup, folder: &Path) -> Result<Self, RunError> {
+    pub(crate) fn resolve(
+        setup: &Setup,
+        folder: &Path,
+        known: &BTreeMap<String, IpAddr>,
+    ) -> Result<Self, RunError> {
         let mut hosts = BTreeMap::new();
         for host in &setup.hosts {
-            hosts.insert(host.clone(), resolve(host)?);
+            let ip = known.get(host).copied().map_or_else(|| resolve(host), Ok)?;
+            hosts.insert(host.clone(), ip);
         }
         let resume = setup.profile.resume_tls;
         let needs_tls = setup.targets.iter().any(|target| target.address.tls)
@@ -130,6 +135,10 @@ impl Endpoints {
 fn resolve(host: &str) -> Result<IpAddr, RunError> {
     if let Ok(ip) = host.parse() {
         return Ok(ip);
+    }
+    if host.ends_with(".localhost") {
+        // By RFC 6761 these names never leave the machine; not every resolver knows.
+        return Ok(IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
     let (sender, receiver) = mpsc::sync_channel(1);
     let name = host.to_owned();

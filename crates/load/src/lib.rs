@@ -23,4 +23,4 @@ pub use error::RunError;
 pub use live::{LiveView, progress};
 pub use plan::Brake;
 pub use run::{Live, Options, run};
-pub use target::TargetSource;
+pub use target::{Asked, Reading, TargetSource, Used};

@@ -1,5 +1,7 @@
 //! Runs a bound scenario: starts the workers, gathers what they measured.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -34,6 +36,8 @@ pub struct Options {
     pub seed: Option<u64>,
     pub target: TargetSource,
     pub brake: Brake,
+    /// Where hosts are, by name; the resolver is asked for all others.
+    pub hosts: BTreeMap<String, IpAddr>,
 }
 
 /// A run as it is going on.
@@ -64,7 +68,7 @@ pub fn run(
     let workers = workers(setup, options);
     let seed = options.seed.or(setup.profile.seed).unwrap_or_else(drawn);
     check_rows(setup, seed)?;
-    let mut endpoints = Endpoints::resolve(setup, folder)?;
+    let mut endpoints = Endpoints::resolve(setup, folder, &options.hosts)?;
     let prepared = plan::prepare(setup, &mut endpoints);
     check_files(setup, endpoints.len() as u64)?;
     let started_at = foreshore_model::clock::now();

@@ -22,8 +22,42 @@ const METRICS_MAX: u64 = 4 * 1024 * 1024;
 /// Of `/proc`, whatever the kernel's own clock is: the value is part of its interface.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// Somebody who knows what the target uses, asked once a second in a thread that may block.
+#[derive(Clone)]
+pub struct Asked {
+    /// Who that is, in words.
+    pub words: String,
+    pub ask: Arc<dyn Fn() -> Result<Reading, String> + Send + Sync>,
+}
+
+impl std::fmt::Debug for Asked {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Asked")
+            .field("words", &self.words)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One look at the target.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reading {
+    pub cpu: Used,
+    pub memory_bytes: u64,
+    /// Pods that are ready, where there are pods.
+    pub pods: Option<u32>,
+}
+
+/// Processor time, as far as it is told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Used {
+    /// Seconds of all time so far.
+    Total(f64),
+    /// Processors in use at this moment.
+    Now(f64),
+}
+
 /// Where the numbers come from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub enum TargetSource {
     #[default]
     None,
@@ -32,6 +66,7 @@ pub enum TargetSource {
     Cgroup(PathBuf),
     /// A page in Prometheus's text form, over HTTP without TLS.
     Metrics(String),
+    Asked(Asked),
 }
 
 /// Looks at the target once a second, in a thread of its own.
@@ -49,8 +84,9 @@ impl Sampler {
             TargetSource::Process(pid) => format!("process {pid}"),
             TargetSource::Cgroup(path) => format!("cgroup {}", path.display()),
             TargetSource::Metrics(url) => url.clone(),
+            TargetSource::Asked(asked) => asked.words.clone(),
         };
-        let thread = (*source != TargetSource::None).then(|| {
+        let thread = (!matches!(source, TargetSource::None)).then(|| {
             let (source, stop) = (source.clone(), Arc::clone(&stop));
             thread::spawn(move || sample(&source, start, &stop))
         });
@@ -84,31 +120,34 @@ impl Sampler {
     }
 }
 
-/// Seconds of processor time used so far, and bytes of memory in use.
-type Reading = (f64, u64);
-
 fn sample(
     source: &TargetSource,
     start: Instant,
     stop: &AtomicBool,
 ) -> Result<Vec<TargetSample>, String> {
     let mut samples = Vec::new();
-    let mut before = (Instant::now(), read(source)?.0);
+    let mut before = (Instant::now(), read(source)?);
     while !stop.load(Ordering::Relaxed) && samples.len() < SAMPLES_MAX {
         thread::park_timeout(EVERY);
         let now = Instant::now();
         // A look that fails is a gap in the line; the next one may succeed.
-        let Ok((used, memory_bytes)) = read(source) else {
+        let Ok(reading) = read(source) else {
             continue;
         };
         let elapsed = (now - before.0).as_secs_f64();
         if elapsed > 0.05 {
+            let cpu = match (before.1.cpu, reading.cpu) {
+                (Used::Total(earlier), Used::Total(now)) => (now - earlier) / elapsed,
+                (_, Used::Now(cpu)) => cpu,
+                (Used::Now(_), Used::Total(_)) => 0.0,
+            };
             samples.push(TargetSample {
                 at: now.saturating_duration_since(start).as_secs_f64(),
-                cpu: ((used - before.1) / elapsed).max(0.0),
-                memory_bytes,
+                cpu: cpu.max(0.0),
+                memory_bytes: reading.memory_bytes,
+                pods: reading.pods,
             });
-            before = (now, used);
+            before = (now, reading);
         }
     }
     Ok(samples)
@@ -119,6 +158,7 @@ fn read(source: &TargetSource) -> Result<Reading, String> {
         TargetSource::None => Err("nothing was asked for".to_owned()),
         TargetSource::Process(pid) => process(*pid),
         TargetSource::Cgroup(path) => cgroup(path),
+        TargetSource::Asked(asked) => (asked.ask)(),
         TargetSource::Metrics(url) => {
             let text = fetch(url).map_err(|error| format!("cannot read `{url}`: {error}"))?;
             metrics(&text).ok_or_else(|| format!("`{url}` has no `process_cpu_seconds_total`"))
@@ -153,7 +193,10 @@ fn process(pid: u32) -> Result<Reading, String> {
         .find_map(|line| line.strip_prefix("VmRSS:"))
         .and_then(|value| value.trim().strip_suffix(" kB")?.parse().ok())
         .unwrap_or(0);
-    Ok(((user + system) as f64 / TICKS_PER_SECOND, memory_kib * 1024))
+    Ok(total(
+        (user + system) as f64 / TICKS_PER_SECOND,
+        memory_kib * 1024,
+    ))
 }
 
 #[expect(
@@ -172,7 +215,15 @@ fn cgroup(folder: &Path) -> Result<Reading, String> {
         .ok()
         .and_then(|value| value.trim().parse().ok())
         .unwrap_or(0);
-    Ok((used as f64 / 1e6, memory))
+    Ok(total(used as f64 / 1e6, memory))
+}
+
+fn total(seconds: f64, memory_bytes: u64) -> Reading {
+    Reading {
+        cpu: Used::Total(seconds),
+        memory_bytes,
+        pods: None,
+    }
 }
 
 fn fetch(url: &str) -> io::Result<String> {
@@ -220,7 +271,7 @@ fn metrics(text: &str) -> Option<Reading> {
         clippy::cast_sign_loss,
         reason = "bytes of memory are not negative and fit"
     )]
-    Some((value("process_cpu_seconds_total")?, memory as u64))
+    Some(total(value("process_cpu_seconds_total")?, memory as u64))
 }
 
 #[cfg(test)]
@@ -229,8 +280,9 @@ mod tests {
 
     #[test]
     fn this_process_uses_memory() {
-        let (used, memory) = process(std::process::id()).unwrap();
-        assert!(used >= 0.0 && memory > 0);
+        let reading = process(std::process::id()).unwrap();
+        assert!(matches!(reading.cpu, Used::Total(used) if used >= 0.0));
+        assert!(reading.memory_bytes > 0);
         assert!(process(u32::MAX).unwrap_err().contains("cannot read"));
     }
 
@@ -243,7 +295,7 @@ mod tests {
         )
         .unwrap();
         fs::write(folder.path().join("memory.current"), "4096\n").unwrap();
-        assert_eq!(cgroup(folder.path()).unwrap(), (2.5, 4096));
+        assert_eq!(cgroup(folder.path()).unwrap(), total(2.5, 4096));
         fs::write(folder.path().join("cpu.stat"), "nothing\n").unwrap();
         assert!(cgroup(folder.path()).unwrap_err().contains("usage_usec"));
     }
@@ -251,7 +303,7 @@ mod tests {
     #[test]
     fn metrics_of_a_process_are_found_among_others() {
         let text = "# HELP x\nprocess_cpu_seconds_total_other 9\nprocess_cpu_seconds_total 1.5\nprocess_resident_memory_bytes 1e6\n";
-        assert_eq!(metrics(text), Some((1.5, 1_000_000)));
+        assert_eq!(metrics(text), Some(total(1.5, 1_000_000)));
         assert_eq!(metrics("up 1\n"), None);
     }
 }

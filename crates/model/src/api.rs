@@ -3,6 +3,7 @@
 //! Every path starts with `/api/v1`; an answer that is not 2xx carries a [`Problem`].
 
 mod changes;
+pub mod load;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,37 @@ pub struct Info {
     /// `http://host:port` where ingress answers, if this process knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<String>,
+    /// What artifacts are signed with when they arrive, `ed25519:…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_key: Option<String>,
+}
+
+/// `GET /api/v1/secrets/<environment>/<service>`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedSecrets {
+    /// Public keys (`age1…`) that a value has to be sealed for.
+    pub recipients: Vec<String>,
+    /// Variables that have a sealed value.
+    pub names: Vec<String>,
+}
+
+/// `PUT /api/v1/secrets/<environment>/<service>/<name>`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretRequest {
+    /// The value, sealed by whoever sends it.
+    pub sealed: String,
+    /// Why, for the audit trail.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// What became of a change of secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretChange {
+    pub commit: String,
+    /// What was done, in words.
+    pub subject: String,
 }
 
 /// Which artifact is meant.

@@ -2,6 +2,7 @@
 //!
 //! What a scenario says is for another crate to read; here it is a file's name or a text.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -25,6 +26,15 @@ pub struct Check {
     /// Whether it must hold before the next environment gets the artifact.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub gate: bool,
+    /// Profile of the scenario that is run; `smoke`, if none is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// Whether it goes the way users come, through the ingress.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub outside: bool,
+    /// Data that the scenario names, by the name it gives them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
 }
 
 /// Where a scenario's text is.
@@ -57,6 +67,15 @@ struct Written {
     /// Whether it must hold before the next environment gets the artifact.
     #[serde(default)]
     gate: bool,
+    /// Profile of the scenario that is run after a rollout; `smoke`, if none is named.
+    #[serde(default)]
+    profile: Option<String>,
+    /// Whether it goes the way users come, through the ingress; inside the cluster otherwise.
+    #[serde(default)]
+    outside: bool,
+    /// Data that a scenario written here names; a build adds those of scenario files.
+    #[serde(default)]
+    files: BTreeMap<String, String>,
 }
 
 impl Check {
@@ -67,6 +86,9 @@ impl Check {
             scenario: Scenario::File(checked_path(file)?),
             environments: Vec::new(),
             gate: false,
+            profile: None,
+            outside: false,
+            files: BTreeMap::new(),
         })
     }
 
@@ -93,7 +115,15 @@ impl Check {
             scenario,
             environments: written.environments,
             gate: written.gate,
+            profile: written.profile,
+            outside: written.outside,
+            files: written.files,
         })
+    }
+
+    /// Whether it is run after a rollout in an environment.
+    pub fn is_for(&self, environment: &EnvironmentName) -> bool {
+        self.environments.is_empty() || self.environments.contains(environment)
     }
 }
 

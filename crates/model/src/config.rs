@@ -6,6 +6,7 @@
 //! | `environments/<env>/<service>/release.yaml` | [`crate::ReleaseFile`] |
 //! | `environments/<env>/<service>/operations.yaml` | [`Operations`] |
 //! | `environments/<env>/<service>/manifests/*.yaml` | the released bytes |
+//! | `secrets/<env>/<service>/<NAME>.age` | a value that only the agent can open |
 //! | `environments/<env>/<service>/removals.yaml` | [`Removals`] |
 //! | `retired/<env>/<service>.yaml` | [`Tombstone`] |
 //! | `policies/<name>.yaml` | [`Policy`] |
@@ -59,6 +60,9 @@ pub struct Environment {
     /// Account in the namespace that the agent acts as; it can do no more than that account may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<String>,
+    /// Public keys (`age1…`) of the agents that may open its secrets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recipients: Vec<String>,
 }
 
 /// How the sites of an environment follow each other.

@@ -85,8 +85,29 @@ pub struct Verdict {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tree: String,
     pub passed: bool,
+    /// Nothing could be measured: nobody was reached, or the check cannot be run. Never a pass.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown: bool,
+    /// The service asks that it holds before the next environment gets the artifact.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gate: bool,
     /// What was seen, in one line.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub summary: String,
     pub at: Timestamp,
+}
+
+impl Verdict {
+    /// Whether the artifact was measured and found wanting in what its service asks for.
+    pub fn is_breach(&self) -> bool {
+        self.gate && !self.passed && !self.unknown
+    }
+
+    pub fn word(&self) -> &'static str {
+        match (self.passed, self.unknown) {
+            (true, _) => "passed",
+            (false, true) => "could not be made",
+            (false, false) => "failed",
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Agreeing to a request; the last needed agreement releases it.
 
 use foreshore_model::config::{Approval, Request};
-use foreshore_model::{Actor, Intent, nearest};
+use foreshore_model::{Actor, Environment, Intent, nearest};
 use jiff::Timestamp;
 
 use crate::commit::{Decision, Proposal, TRAILER_KEY};
@@ -27,20 +27,7 @@ pub fn approve(
         .get(id)
         .ok_or_else(|| unknown_request(world, id))?;
     let environment = world.environment(&request.environment)?;
-    if request.requested_by.name == actor.name {
-        return Err(Refusal::by_policy(format!(
-            "`{}` asked for `{id}`, so another person must approve it",
-            actor.name
-        )));
-    }
-    let allowed = &environment.approvals.by;
-    if !allowed.is_empty() && !allowed.contains(&actor.name) {
-        return Err(Refusal::by_policy(format!(
-            "`{}` may not approve releases to `{}`",
-            actor.name, environment.name
-        ))
-        .hint(format!("allowed are: {}", allowed.join(", "))));
-    }
+    check_approver(request, environment, actor)?;
     let current = world
         .releases
         .get(&(request.environment.clone(), request.service.clone()));
@@ -94,6 +81,29 @@ pub fn approve(
         .map(|approval| approval.actor.clone())
         .collect();
     commit(world, &wish, approved_by, vec![id.to_owned()], now)
+}
+
+/// Only another person, and one of those whom the environment names, may agree.
+fn check_approver(
+    request: &Request,
+    environment: &Environment,
+    actor: &Actor,
+) -> Result<(), Refusal> {
+    if request.requested_by.name == actor.name {
+        return Err(Refusal::by_policy(format!(
+            "`{}` asked for `{}`, so another person must approve it",
+            actor.name, request.id
+        )));
+    }
+    let allowed = &environment.approvals.by;
+    if allowed.is_empty() || allowed.contains(&actor.name) {
+        return Ok(());
+    }
+    Err(Refusal::by_policy(format!(
+        "`{}` may not approve releases to `{}`",
+        actor.name, environment.name
+    ))
+    .hint(format!("allowed are: {}", allowed.join(", "))))
 }
 
 /// Says that a request is not there, with the nearest one that is.

@@ -307,11 +307,28 @@ fn release_steps(wish: &Wish, release: &ReleaseFile) -> Result<Vec<Step>, Refusa
             text: text.clone(),
         });
     }
+    steps.extend(check_steps(wish, &directory)?);
     let text = yaml::write(release).map_err(unwritable)?;
     steps.push(Step::Write {
         path: format!("{directory}/release.yaml"),
         text,
     });
+    Ok(steps)
+}
+
+/// What the agent runs once the release is healthy travels with the released bytes.
+fn check_steps(wish: &Wish, directory: &str) -> Result<Vec<Step>, Refusal> {
+    let mut steps = vec![Step::RemoveTree {
+        path: format!("{directory}/checks"),
+    }];
+    let checks = wish.artifact.record.checks.iter();
+    for check in checks.filter(|check| check.is_for(&wish.environment)) {
+        let text = yaml::write(check).map_err(|error| Refusal::usage(error.to_string()))?;
+        steps.push(Step::Write {
+            path: format!("{directory}/checks/{}.yaml", check.name),
+            text,
+        });
+    }
     Ok(steps)
 }
 

@@ -1,7 +1,7 @@
 //! What automation does about a release that failed: nothing, or the last artifact that was healthy.
 
 use foreshore_model::config::Policy;
-use foreshore_model::{Actor, Digest, Intent, Outcome, Phase, PolicyName};
+use foreshore_model::{Actor, Digest, Intent, Outcome, Phase, PolicyName, Verdict};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::decide::Wish;
@@ -27,7 +27,7 @@ pub struct Recovery {
 /// never when people hold the service, and only while the failed release is
 /// still the desired one.
 pub fn recovery(world: &World, outcome: &Outcome, now: Timestamp) -> Option<Recovery> {
-    let checks_failed = outcome.verdicts.iter().any(|verdict| !verdict.passed);
+    let checks_failed = outcome.verdicts.iter().any(Verdict::is_breach);
     if outcome.phase != Phase::Failed && !checks_failed {
         return None;
     }
@@ -91,7 +91,7 @@ impl Recovery {
 
 #[cfg(test)]
 mod tests {
-    use foreshore_model::{Hold, Verdict};
+    use foreshore_model::Hold;
     use proptest::prelude::*;
 
     use super::*;
@@ -162,22 +162,27 @@ mod tests {
     #[test]
     fn a_failed_check_is_a_failure_and_a_passed_one_is_not() {
         let (world, outcome) = failed();
-        let verdict = |passed| Verdict {
+        let verdict = |passed, gate, unknown| Verdict {
             check: "smoke".into(),
             artifact: outcome.artifact.clone(),
             environment: place().0,
             tree: String::new(),
             passed,
+            unknown,
+            gate,
             summary: String::new(),
             at: at(10),
         };
-        let healthy = |passed| Outcome {
+        let healthy = |verdict| Outcome {
             phase: Phase::Healthy,
-            verdicts: vec![verdict(passed)],
+            verdicts: vec![verdict],
             ..outcome.clone()
         };
-        assert!(recovery(&world, &healthy(false), at(11)).is_some());
-        assert!(recovery(&world, &healthy(true), at(11)).is_none());
+        let acts = |verdict| recovery(&world, &healthy(verdict), at(11)).is_some();
+        assert!(acts(verdict(false, true, false)));
+        assert!(!acts(verdict(true, true, false)));
+        assert!(!acts(verdict(false, false, false)), "nobody asked for it");
+        assert!(!acts(verdict(false, true, true)), "nothing was measured");
     }
 
     #[test]

@@ -148,6 +148,13 @@ fn source_is_healthy(world: &World, wish: &Wish) -> Option<Term> {
         return None;
     };
     let holds = world.is_verified(&(from.clone(), wish.service.clone()), &wish.artifact.digest);
+    if let Some(breach) = newest_breach(world, wish, from).filter(|_| !holds) {
+        let words = format!(
+            "check `{}` failed in `{from}` at {}, so the artifact does not count as healthy there: {}",
+            breach.check, breach.at, breach.summary
+        );
+        return Some(Term::new("source", false, words));
+    }
     let verb = if holds {
         "was healthy"
     } else {
@@ -158,6 +165,21 @@ fn source_is_healthy(world: &World, wish: &Wish) -> Option<Term> {
         holds,
         format!("artifact `{}` {verb} in `{from}`", wish.artifact.record.id),
     ))
+}
+
+/// The newest check of the artifact that measured it and found it wanting.
+fn newest_breach<'a>(
+    world: &'a World,
+    wish: &Wish,
+    source: &EnvironmentName,
+) -> Option<&'a Verdict> {
+    let known = world
+        .verdicts
+        .get(&(source.clone(), wish.service.clone()))?;
+    known
+        .iter()
+        .filter(|verdict| verdict.artifact == wish.artifact.digest && verdict.is_breach())
+        .max_by_key(|verdict| verdict.at)
 }
 
 /// Where the artifact proves itself before it comes here.
@@ -188,20 +210,42 @@ fn verdicts(world: &World, wish: &Wish) -> Vec<Term> {
         _ => None,
     });
     let pairs = required.flat_map(|(name, checks)| checks.iter().map(move |check| (name, check)));
-    pairs
-        .map(|(name, check)| verdict(world, wish, name, check))
-        .collect()
+    let source = source(world, wish);
+    let mut terms: Vec<Term> = pairs
+        .map(|(policy, check)| {
+            if let Some(source) = source {
+                let asked = format!("which policy `{policy}` asks for");
+                return verdict(world, wish, source, check, &asked);
+            }
+            let words = format!(
+                "policy `{policy}` asks for check `{check}`, but `{}` is promoted from nowhere",
+                wish.environment
+            );
+            Term::new("verdict", false, words)
+        })
+        .collect();
+    terms.extend(gates(world, wish, source));
+    terms
 }
 
-fn verdict(world: &World, wish: &Wish, policy: &PolicyName, check: &str) -> Term {
-    let Some(source) = source(world, wish) else {
-        let words = format!(
-            "policy `{policy}` asks for check `{check}`, but `{}` is promoted from nowhere",
-            wish.environment
-        );
-        return Term::new("verdict", false, words);
-    };
-    let asked = format!("which policy `{policy}` asks for");
+/// The checks of which the service itself says that they must hold.
+fn gates<'a>(
+    world: &'a World,
+    wish: &'a Wish,
+    source: Option<&'a EnvironmentName>,
+) -> impl Iterator<Item = Term> + 'a {
+    source.into_iter().flat_map(move |source| {
+        let checks = wish.artifact.record.checks.iter();
+        checks
+            .filter(|check| check.gate && check.is_for(source))
+            .map(move |check| {
+                let asked = "which the service's own file makes a gate";
+                verdict(world, wish, source, &check.name, asked)
+            })
+    })
+}
+
+fn verdict(world: &World, wish: &Wish, source: &EnvironmentName, check: &str, asked: &str) -> Term {
     let Some(found) = newest_verdict(world, wish, source, check) else {
         let words = format!(
             "check `{check}` has no verdict for `{}` in `{source}`, {asked}",
@@ -215,12 +259,15 @@ fn verdict(world: &World, wish: &Wish, policy: &PolicyName, check: &str) -> Term
         );
         return Term::new("verdict", false, words);
     }
-    let verb = if found.passed { "passed" } else { "failed" };
-    let words = format!(
-        "check `{check}` {verb} in `{source}` at {}, {asked}",
+    let mut words = format!(
+        "check `{check}` {} in `{source}` at {}, {asked}",
+        found.word(),
         found.at
     );
-    Term::new("verdict", found.passed, words)
+    if !found.passed && !found.summary.is_empty() {
+        words = format!("{words}: {}", found.summary);
+    }
+    Term::new("verdict", found.passed && !found.unknown, words)
 }
 
 /// The newest counts: a later failure beats an earlier success.

@@ -19,6 +19,7 @@ mod problem;
 mod program;
 mod quantity;
 mod random;
+mod release_check;
 mod report;
 mod rows;
 mod shape;
@@ -43,6 +44,10 @@ pub use program::{
 };
 pub use quantity::{spell, spell_share};
 pub use random::Random;
+pub use release_check::{
+    CheckError, EXPECTED_VERSION, RELEASE_VARIABLES, SMOKE, TARGET_URL, bind_check, compile_check,
+    compile_with_smoke,
+};
 pub use report::{
     Failure, Moment, Outcome, Report, StepRun, TargetSample, TargetUse, Timeline, baseline,
 };

@@ -75,6 +75,8 @@ pub struct TargetSample {
     /// Processors in use.
     pub cpu: f64,
     pub memory_bytes: u64,
+    /// Pods that were ready, where the target has pods.
+    pub pods: Option<u32>,
 }
 
 /// A run, what its gates say, and the verdict.

@@ -8,6 +8,7 @@ mod events;
 mod explain;
 mod holds;
 mod info;
+mod loads;
 mod operations;
 mod outcomes;
 mod previews;
@@ -16,10 +17,12 @@ mod releases;
 mod requests;
 mod retire;
 mod rules;
+mod secrets;
 mod status;
 mod submit;
 mod tip;
 mod tokens;
+mod wish;
 
 use std::sync::Arc;
 
@@ -59,6 +62,8 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/requests/{id}/files", get(explain::files))
         .route("/requests/{id}/approve", post(requests::approve))
         .route("/previews", post(previews::post))
+        .route("/loads", get(loads::list))
+        .route("/loads/{id}", put(loads::put))
         .route(
             "/operations/{environment}/{service}",
             post(operations::post),
@@ -84,6 +89,11 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/arrivals", post(arrivals::post))
         .route("/outcomes", post(outcomes::post))
         .route("/outcomes/{environment}/{service}", get(outcomes::get))
+        .route("/secrets/{environment}/{service}", get(secrets::list))
+        .route(
+            "/secrets/{environment}/{service}/{name}",
+            put(secrets::put).delete(secrets::delete),
+        )
         .route("/tokens", post(tokens::post))
         .route("/tokens/{name}", delete(tokens::delete))
         .fallback(|| async {

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use foreshore_artifact::FetchError;
+use foreshore_artifact::{FetchError, PublicKey, VerifyError};
 use foreshore_image::RegistryClient;
 use foreshore_model::api::ArtifactSummary;
 use foreshore_model::{ArtifactRecord, Digest, ExitCode, Intent, ServiceName, nearest};
@@ -18,11 +18,34 @@ const FETCHES_AT_ONCE: usize = 8;
 #[derive(Debug, Clone)]
 pub(crate) struct Artifacts {
     registry: RegistryClient,
+    /// What arrived through our door is signed with it.
+    key: PublicKey,
 }
 
 impl Artifacts {
-    pub(crate) fn new(registry: RegistryClient) -> Self {
-        Self { registry }
+    pub(crate) fn new(registry: RegistryClient, key: PublicKey) -> Self {
+        Self { registry, key }
+    }
+
+    /// The key that artifacts are signed with.
+    pub(crate) fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// Refuses an artifact that did not come in through our door.
+    async fn check_signature(&self, service: &ServiceName, digest: &Digest) -> Result<(), Problem> {
+        match foreshore_artifact::verify(&self.registry, service, digest, &self.key).await {
+            Ok(()) => Ok(()),
+            Err(error @ VerifyError::Client { .. }) => {
+                Err(Problem::internal("cannot verify the artifact", &error))
+            }
+            Err(error) => Err(Problem::new(
+                ExitCode::Refused,
+                "not-signed",
+                error.to_string(),
+            )
+            .hint("artifacts are signed when they are pushed through this server: `foreshore artifact push`")),
+        }
     }
 
     /// Fetches the artifact that was selected, and what its release is meant as.
@@ -37,14 +60,23 @@ impl Artifacts {
             Selected::Newest { branch, intent } => (self.newest(service, &branch).await?, intent),
         };
         match foreshore_artifact::fetch(&self.registry, service, &target).await {
-            Ok(fetched) => Ok((
-                Candidate {
+            Ok(fetched) => {
+                self.check_signature(service, &fetched.digest).await?;
+                let candidate = Candidate {
                     digest: fetched.digest,
                     record: fetched.record,
-                },
-                intent,
-            )),
+                };
+                Ok((candidate, intent))
+            }
             Err(FetchError::NotFound { .. }) => Err(self.unknown(service, &target).await),
+            // It will be no better the next time, so it must not hold up others.
+            Err(error @ (FetchError::Document { .. } | FetchError::Id { .. })) => {
+                Err(Problem::new(
+                    ExitCode::Usage,
+                    "unusable-artifact",
+                    foreshore_model::chain(&error),
+                ))
+            }
             Err(error) => Err(Problem::internal("cannot fetch the artifact", &error)),
         }
     }
@@ -59,14 +91,23 @@ impl Artifacts {
             .await
             .map_err(failed)?;
         let fetches = ids.into_iter().map(|id| async move {
-            let fetched = foreshore_artifact::fetch(&self.registry, service, id.as_str()).await;
-            fetched.map(|fetched| summary(fetched.digest, fetched.record))
+            match foreshore_artifact::fetch(&self.registry, service, id.as_str()).await {
+                Ok(fetched) => Ok(Some(summary(fetched.digest, fetched.record))),
+                // One that nobody can use must not hide the others.
+                Err(error @ (FetchError::Document { .. } | FetchError::Id { .. })) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, %service, %id, "artifact cannot be used");
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            }
         });
-        let mut artifacts: Vec<ArtifactSummary> = stream::iter(fetches)
+        let artifacts: Vec<Option<ArtifactSummary>> = stream::iter(fetches)
             .buffered(FETCHES_AT_ONCE)
             .try_collect()
             .await
             .map_err(failed)?;
+        let mut artifacts: Vec<ArtifactSummary> = artifacts.into_iter().flatten().collect();
         artifacts.sort_by_key(|artifact| Reverse(artifact.committed_at));
         Ok(artifacts)
     }

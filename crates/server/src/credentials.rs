@@ -35,6 +35,11 @@ pub enum CredentialError {
     File(#[from] RecordError),
 }
 
+/// The key of the agent that works from this directory, made if it is not there yet.
+pub fn agent_key(data: &Path) -> Result<foreshore_secret::Key, foreshore_secret::KeyError> {
+    foreshore_secret::Key::load_or_make(&directory(data).join(format!("{AGENT}.agekey")))
+}
+
 /// Where the files are, one for each name.
 pub fn directory(data: &Path) -> PathBuf {
     data.join("credentials")

@@ -38,6 +38,14 @@ pub enum ServerError {
     ConfigRepository(#[from] WriteError),
     #[error("cannot open the registry")]
     Registry(#[from] RegistryError),
+    #[error("`{path}` is no key to sign artifacts with")]
+    SigningKey {
+        path: PathBuf,
+        #[source]
+        cause: foreshore_artifact::SigningKeyError,
+    },
+    #[error("cannot have the key that secrets are sealed for")]
+    SecretKey(#[from] foreshore_secret::KeyError),
     #[error("cannot speak to the registry")]
     Client(#[from] ClientError),
     #[error("cannot speak to a webhook")]

@@ -11,6 +11,7 @@ mod changes;
 pub mod credentials;
 mod doors;
 mod error;
+mod loads;
 mod metrics;
 mod notify;
 mod pages;
@@ -21,6 +22,7 @@ mod recovery;
 pub mod roles;
 mod server;
 mod state;
+mod witness;
 
 pub use error::ServerError;
 pub use foreshore_agent::install;

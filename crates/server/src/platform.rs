@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::credentials::{self, AGENT};
 use crate::error::ServerError;
-use crate::roles::{self, AgentOptions, RoleError};
+use crate::roles::{self, AgentOptions, CheckPlace, RoleError};
 use crate::server::{Options as ServerOptions, Server};
 
 pub use error::PlatformError;
@@ -108,7 +108,7 @@ impl Platform {
             ground: words,
         };
         let mut tasks = cluster.tasks;
-        let agent = agent_options(&data, &server)?;
+        let agent = agent_options(&data, &server, cluster.checks)?;
         let agent = roles::make_agent(cluster.client, agent).await?;
         let stop = shutdown.clone();
         tasks.spawn(async move {
@@ -167,7 +167,11 @@ fn claim(data: &Path) -> Result<File, PlatformError> {
     }
 }
 
-fn agent_options(data: &Path, server: &Server) -> Result<AgentOptions, RoleError> {
+fn agent_options(
+    data: &Path,
+    server: &Server,
+    checks: CheckPlace,
+) -> Result<AgentOptions, RoleError> {
     let credential = credentials::read(data, AGENT).ok_or(ServerError::NoCredential)?;
     Ok(AgentOptions {
         data: data.to_owned(),
@@ -179,6 +183,8 @@ fn agent_options(data: &Path, server: &Server) -> Result<AgentOptions, RoleError
         token: credential.token,
         environments: server.environments().to_vec(),
         site: local_site(),
+        checks,
+        secret_key: None,
     })
 }
 

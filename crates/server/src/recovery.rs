@@ -1,6 +1,6 @@
 //! Brings the last healthy artifact back after a failure, where a policy asks for it.
 
-use foreshore_model::{Intent, Outcome, clock};
+use foreshore_model::{Intent, Outcome, Phase, Verdict, clock};
 use foreshore_release::{Selected, decide, recovery};
 
 use crate::api::submit;
@@ -8,7 +8,11 @@ use crate::state::State;
 
 /// Acts on an outcome; a failure of it is logged and told by the next outcome again.
 pub(crate) async fn recover(state: &State, outcome: &Outcome) {
-    let Some(found) = recovery(&state.writer.world(), outcome, clock::now()) else {
+    let failed = outcome.phase == Phase::Failed || outcome.verdicts.iter().any(Verdict::is_breach);
+    if !failed {
+        return;
+    }
+    let Some(found) = recovery(&state.world(), outcome, clock::now()) else {
         return;
     };
     let selected = Selected::Digest {

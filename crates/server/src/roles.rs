@@ -11,7 +11,7 @@ mod server;
 
 pub(crate) use agent::make as make_agent;
 pub(crate) use agent::usual_kubeconfig;
-pub use agent::{AgentOptions, agent};
+pub use agent::{AgentOptions, CheckPlace, agent};
 pub use engine::{EngineOptions, engine};
 pub use error::RoleError;
 pub(crate) use node::choose as choose_runtime;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
@@ -14,6 +14,7 @@ use foreshore_identity::Store;
 use foreshore_image::{ClientOptions, Credentials, RegistryClient};
 use foreshore_model::{EnvironmentName, SiteName, clock};
 use foreshore_registry::Registry;
+use foreshore_secret::Key;
 use futures::FutureExt as _;
 use kube::Client;
 use tokio::task::JoinSet;
@@ -30,6 +31,7 @@ use crate::error::ServerError;
 use crate::notify::Notifier;
 use crate::pages;
 use crate::state::{Parts, State};
+use crate::witness::{self, Signer};
 
 /// What a server needs to start.
 #[derive(Debug)]
@@ -76,34 +78,34 @@ impl Server {
 
         let identities = Arc::new(Store::open(&home.join("server.db"))?);
         credentials::ensure(&identities, &data, &url)?;
+        // The agent that works from the same directory opens what is sealed for this key.
+        let agent_key = credentials::agent_key(&data)?;
         let repository = tokio::task::spawn_blocking({
             let path = home.join("config.git");
-            move || open_config_repository(&path)
+            move || open_config_repository(&path, &agent_key)
         })
         .await
         .map_err(ServerError::Task)??;
         let outcomes = Outcomes::start(repository.clone()).await?;
         let writer = Writer::start(repository.clone(), &outcomes).await?;
+        let signing_key = witness::load_or_make(&home.join("signing.key"))?;
+        let public_key = signing_key.public();
         let registry = Registry::open(
             &home.join("registry"),
             foreshore_registry::Options {
                 immutable_tags: vec!["artifacts/".to_owned()],
+                witness: Some(Arc::new(Signer::new(signing_key))),
                 ..foreshore_registry::Options::default()
             },
         )?;
-        let own = credentials::read(&data, SERVER).ok_or(ServerError::NoCredential)?;
-        let options = ClientOptions {
-            credentials: Credentials::Bearer(own.token),
-            ..ClientOptions::default()
-        };
-        let client = RegistryClient::new(&address.to_string(), options)?;
+        let client = own_client(&data, address)?;
 
         let first = u64::try_from(clock::now().as_millisecond()).unwrap_or(0);
         let state = Arc::new(State::new(Parts {
             identities,
             writer: writer.clone(),
             outcomes,
-            artifacts: Artifacts::new(client),
+            artifacts: Artifacts::new(client, public_key),
             changes: Changes::starting_at(first),
             registry: address.to_string(),
             ingress,
@@ -161,6 +163,16 @@ impl Server {
     }
 }
 
+/// The registry as the server itself reads it.
+fn own_client(data: &Path, address: SocketAddr) -> Result<RegistryClient, ServerError> {
+    let own = credentials::read(data, SERVER).ok_or(ServerError::NoCredential)?;
+    let options = ClientOptions {
+        credentials: Credentials::Bearer(own.token),
+        ..ClientOptions::default()
+    };
+    Ok(RegistryClient::new(&address.to_string(), options)?)
+}
+
 /// Without login pages and TLS nothing of this may be reachable from elsewhere.
 fn refuse_beyond_loopback(address: SocketAddr) -> Result<(), ServerError> {
     if address.ip().is_loopback() {
@@ -170,9 +182,15 @@ fn refuse_beyond_loopback(address: SocketAddr) -> Result<(), ServerError> {
     }
 }
 
-fn open_config_repository(path: &std::path::Path) -> Result<Repository, ServerError> {
+fn open_config_repository(
+    path: &std::path::Path,
+    agent_key: &Key,
+) -> Result<Repository, ServerError> {
     let repository = Repository::init_bare(path)?;
-    let (environments, policies) = starter();
+    let (mut environments, policies) = starter();
+    for environment in &mut environments {
+        environment.recipients = vec![agent_key.recipient().to_string()];
+    }
     bootstrap(&repository, &environments, &policies, clock::now())?;
     Ok(repository)
 }

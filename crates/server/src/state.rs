@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use foreshore_config_repo::{Outcomes, Writer};
 use foreshore_identity::Store;
 use foreshore_model::EnvironmentName;
+use foreshore_release::World;
 use jiff::Timestamp;
 
 use crate::access::Access;
 use crate::artifacts::Artifacts;
 use crate::changes::Changes;
+use crate::loads::Loads;
 use crate::previews::Previews;
 
 /// The server's parts, shared by all requests.
@@ -22,6 +24,7 @@ pub(crate) struct State {
     pub(crate) artifacts: Artifacts,
     pub(crate) changes: Changes,
     pub(crate) previews: Previews,
+    pub(crate) loads: Loads,
     /// `host:port` that image references carry.
     pub(crate) registry: String,
     pub(crate) ingress: Option<String>,
@@ -52,11 +55,22 @@ impl State {
             artifacts: parts.artifacts,
             changes: parts.changes,
             previews: Previews::default(),
+            loads: Loads::default(),
             registry: parts.registry,
             ingress: parts.ingress,
             ground: parts.ground,
             agents: Mutex::default(),
         }
+    }
+
+    /// The config repository as it was last seen, with what outcomes say at this very moment.
+    ///
+    /// The writer takes outcomes over before it decides; whoever only looks must not see older ones.
+    pub(crate) fn world(&self) -> World {
+        let mut world = World::clone(&self.writer.world());
+        world.verified = self.outcomes.all_verified();
+        world.verdicts = self.outcomes.all_verdicts();
+        world
     }
 
     /// Notes that an agent of this environment has spoken.

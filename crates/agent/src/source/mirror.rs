@@ -7,8 +7,10 @@ use async_trait::async_trait;
 use foreshore_config_repo::{Mirror, MirrorError, Snapshot};
 use foreshore_git::{Credential, ObjectId, Remote};
 use foreshore_model::{EnvironmentName, ServiceName};
+use foreshore_secret::Key;
 
 use super::{EnvironmentFiles, Manifest, ServiceFiles, Source, SourceError};
+use crate::secrets;
 
 /// Fetches into a bare mirror; works on from it when the other side is down.
 #[derive(Debug, Clone)]
@@ -16,6 +18,8 @@ pub struct MirrorSource {
     mirror: Mirror,
     /// The commit last read; the next one reuses what did not change.
     last: Arc<Mutex<Option<Snapshot>>>,
+    /// Opens sealed values; without it services that have some cannot be read.
+    key: Option<Arc<Key>>,
 }
 
 impl MirrorSource {
@@ -25,7 +29,15 @@ impl MirrorSource {
         Ok(Self {
             mirror,
             last: Arc::default(),
+            key: None,
         })
+    }
+
+    /// Opens sealed values with this key.
+    #[must_use]
+    pub fn with_key(mut self, key: Key) -> Self {
+        self.key = Some(Arc::new(key));
+        self
     }
 
     /// Runs what blocks on a thread that may.
@@ -118,9 +130,15 @@ impl Source for MirrorSource {
             };
             let environment = snapshot.environment(&name).map_err(unreadable)?;
             let services = snapshot.services(&name).map_err(unreadable)?;
+            // A new value is work to do although the release stays the same.
+            let sealed = snapshot.sealed_trees(&name).map_err(unreadable)?;
+            let tree_of = |service: &ServiceName, tree: &ObjectId| match sealed.get(service) {
+                Some(sealed) => format!("{tree}+{sealed}"),
+                None => tree.to_string(),
+            };
             let services = services
                 .iter()
-                .map(|(service, tree)| (service.clone(), tree.to_string()))
+                .map(|(service, tree)| (service.clone(), tree_of(service, tree)))
                 .collect();
             Ok(EnvironmentFiles {
                 environment,
@@ -140,20 +158,25 @@ impl Source for MirrorSource {
         let (commit, environment, service) =
             (commit.to_owned(), environment.clone(), service.clone());
         self.blocking(move |this| {
-            let folder = this
-                .snapshot(&commit)?
+            let unreadable = |cause| SourceError::Unreadable {
+                what: format!("service `{service}` in environment `{environment}`"),
+                commit: commit.clone(),
+                cause,
+            };
+            let snapshot = this.snapshot(&commit)?;
+            let folder = snapshot
                 .service(&environment, &service)
-                .map_err(|cause| SourceError::Unreadable {
-                    what: format!("service `{service}` in environment `{environment}`"),
-                    commit: commit.clone(),
-                    cause: Box::new(cause),
-                })?;
+                .map_err(|cause| unreadable(Box::new(cause)))?;
+            let sealed = snapshot
+                .sealed(&environment, &service)
+                .map_err(|cause| unreadable(Box::new(cause)))?;
             let manifests = folder.manifests.into_iter();
-            Ok(ServiceFiles {
+            let mut files = ServiceFiles {
                 tree: folder.tree.to_string(),
                 release: folder.release,
                 operations: folder.operations,
                 removals: folder.removals,
+                checks: folder.checks,
                 manifests_tree: folder.manifests_tree.to_string(),
                 manifests: manifests
                     .map(|file| Manifest {
@@ -161,7 +184,10 @@ impl Source for MirrorSource {
                         text: file.text,
                     })
                     .collect(),
-            })
+            };
+            secrets::unseal(this.key.as_deref(), &service, &sealed, &mut files)
+                .map_err(|cause| unreadable(Box::new(cause)))?;
+            Ok(files)
         })
         .await
     }

@@ -20,6 +20,7 @@ fn desired(objects: &[&str]) -> Desired {
         operations: foreshore_model::Operations::default(),
         confirmed: Vec::new(),
         manifests_tree: "m".to_owned(),
+        checks: Vec::new(),
         objects: made.collect(),
     }
 }

@@ -42,12 +42,13 @@ impl Worker {
             .objects_at(now)
             .into_iter()
             .filter(|object| {
-                Reference::of(object).is_some_and(|reference| {
-                    self.is_suspect(&reference) || self.has_other_bounds(desired, object, now)
-                })
+                Reference::of(object).is_some_and(|reference| self.is_suspect(&reference))
             })
             .collect();
-        let mut healed = false;
+        let mut healed = match self.rebound(desired, now).await {
+            Ok(done) => done,
+            Err(failure) => return Some(self.heal_failed(desired, failure)),
+        };
         for object in suspects {
             let Some(reference) = Reference::of(&object) else {
                 continue;
@@ -152,13 +153,42 @@ impl Worker {
             || seen.fingerprint != entry.fingerprint
     }
 
+    /// Gives autoscalers other bounds where a floor began or ended: that is nobody's drift.
+    async fn rebound(&mut self, desired: &Desired, now: Timestamp) -> Result<bool, Failure> {
+        let mut done = false;
+        for object in desired.objects_at(now) {
+            let moved = Reference::of(&object).is_some_and(|reference| {
+                !self.is_suspect(&reference)
+                    && self.has_other_bounds(desired, &reference, &object, now)
+            });
+            if moved {
+                self.execute(vec![Step::Apply(object)]).await?;
+                done = true;
+            }
+        }
+        Ok(done)
+    }
+
     /// Whether an autoscaler has other bounds than it shall have at this moment.
-    fn has_other_bounds(&self, desired: &Desired, object: &Value, now: Timestamp) -> bool {
+    fn has_other_bounds(
+        &self,
+        desired: &Desired,
+        reference: &Reference,
+        object: &Value,
+        now: Timestamp,
+    ) -> bool {
         let Some(bounds) = desired.bounds_of(object, now) else {
             return false;
         };
-        let seen = Reference::of(object).and_then(|reference| self.shared.world.find(&reference));
-        let Some(seen) = seen else { return false };
+        let Some(seen) = self.shared.world.find(reference) else {
+            return false;
+        };
+        let written = self.written.get(reference);
+        if written
+            .is_some_and(|written| is_older(seen.resource_version(), &written.resource_version))
+        {
+            return false;
+        }
         let count = |field: &str| seen.object["spec"][field].as_u64();
         count("minReplicas") != Some(bounds.min.into())
             || count("maxReplicas") != Some(bounds.max.into())
@@ -207,23 +237,35 @@ impl Worker {
         heals.len() >= FIGHT_HEALS
     }
 
-    /// Sets replicas again that somebody else changed; returns whether it did.
+    /// Sets replicas that are not as wanted at this moment; returns whether it did.
     async fn rescale(&mut self, desired: &Desired) -> bool {
         let mut done = false;
+        self.rescale_due = None;
         for (reference, replicas) in desired.scaled(clock::now()) {
             let Some(seen) = self.shared.world.find(&reference) else {
                 continue;
             };
-            let fresh = self.written.get(&reference).is_none_or(|written| {
-                written.at.elapsed() >= SCALE_PAUSE
-                    && !is_older(seen.resource_version(), &written.resource_version)
+            let is_behind = self.written.get(&reference).is_some_and(|written| {
+                is_older(seen.resource_version(), &written.resource_version)
             });
+            // A write of just now may not be seen yet; without another look nothing would ever be set.
+            let settles = self
+                .written
+                .get(&reference)
+                .map(|written| written.at + SCALE_PAUSE)
+                .filter(|settles| *settles > Instant::now());
             let current = seen
                 .object
                 .pointer("/spec/replicas")
                 .and_then(Value::as_u64)
                 .unwrap_or(1);
-            if !fresh || current == u64::from(replicas) {
+            if current == u64::from(replicas) {
+                continue;
+            }
+            if is_behind || settles.is_some() {
+                let due = settles.unwrap_or_else(|| Instant::now() + SCALE_PAUSE);
+                let known = self.rescale_due.unwrap_or(due);
+                self.rescale_due = Some(due.min(known));
                 continue;
             }
             let step = Step::Scale {

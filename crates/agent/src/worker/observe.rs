@@ -52,6 +52,15 @@ impl Worker {
             causes.truncate(foreshore_health::CAUSES_MAX);
             phase = Phase::Failed;
         }
+        let waits_for = match phase {
+            Phase::Healthy => self.check(desired).await,
+            _ => None,
+        };
+        let is_checked = waits_for.is_none();
+        if let Some(cause) = waits_for {
+            phase = Phase::Progressing;
+            causes = vec![cause];
+        }
         if self.is_news(desired, phase, &causes) {
             if matches!(phase, Phase::Failed | Phase::Degraded) {
                 self.add_logs(&mut causes).await;
@@ -61,10 +70,15 @@ impl Worker {
         if phase == Phase::Healthy && !desired.operations.paused {
             self.prune_rest(desired).await;
         }
-        let next = match (self.course.is_settled(), self.prune_retry.due) {
+        let is_settled = self.course.is_settled() && is_checked;
+        let next = match (is_settled, self.prune_retry.due) {
             (true, None) if self.all_shown() => Next::OnChange,
             (true, Some(due)) => Next::At(due),
             _ => Next::after(LOOK_AGAIN),
+        };
+        let next = match self.rescale_due {
+            Some(due) => next.at_latest(due.saturating_duration_since(Instant::now())),
+            None => next,
         };
         match desired.operations.next_change(now) {
             Some(moment) => next.at_latest(until(moment, now)),

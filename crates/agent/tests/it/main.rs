@@ -62,6 +62,8 @@ stories! {
     faults::refusals_of_every_other_request_only_cost_time,
     faults::an_inventory_that_cannot_be_read_stops_everything,
     faults::a_right_that_is_missing_is_named_and_the_release_goes_on_when_it_is_given,
+    operations::a_floor_holds_between_its_moments_and_then_lets_go,
+    operations::a_floor_moves_the_bounds_of_an_autoscaler_and_is_no_drift,
     operations::operations_are_told_once_they_are_carried_out,
     operations::an_autoscaler_gets_the_bounds_that_people_set,
     rules::what_keeps_data_goes_only_when_a_person_has_named_it,

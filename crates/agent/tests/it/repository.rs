@@ -125,6 +125,7 @@ impl Repository {
             site_order: SiteOrder::default(),
             drift: Drift::default(),
             service_account: None,
+            recipients: Vec::new(),
         };
         self.rules.lock().unwrap().clone().unwrap_or_else(plain)
     }
@@ -176,6 +177,7 @@ impl Repository {
             release,
             operations,
             removals: None,
+            checks: Vec::new(),
             manifests: manifests.collect(),
         }
     }

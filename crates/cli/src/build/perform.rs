@@ -1,12 +1,16 @@
 //! Runs an action of a plan with all it needs, and says how it went.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use foreshore_action::{Finished, Input, Inputs, Memory, Options, Output, State, Step, run_steps};
-use foreshore_model::{ExitCode, Plan};
+use foreshore_action::{
+    Finished, Input, Inputs, Jail, Memory, Options, Output, State, Step, run_steps,
+};
+use foreshore_model::{ExitCode, Plan, clock};
 use foreshore_render::{GraphError, RenderError};
 use tokio_util::sync::CancellationToken;
 
+use super::annotations::System;
 use super::pipeline::{action_failure, seconds};
 use super::sources::{Sources, cache};
 use crate::failure::Failure;
@@ -19,7 +23,35 @@ pub(crate) struct Performed {
     pub(crate) output: Option<String>,
 }
 
+/// For whom actions run.
+#[derive(Debug, Clone)]
+pub(crate) struct Surroundings {
+    /// The environment of whoever started it.
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) output: Output,
+    pub(crate) input: Input,
+    pub(crate) jail: Jailed,
+}
+
+/// Whether actions are confined to what a build needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Jailed {
+    No,
+    /// As far as the kernel can.
+    WherePossible,
+    /// Or they do not run.
+    Always,
+}
+
 impl Performed {
+    /// Nothing had to be done.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            steps: Vec::new(),
+            output: None,
+        }
+    }
+
     /// The exit code of the action that failed, or 0.
     pub(crate) fn code(&self) -> u8 {
         let failed = self.steps.iter().find_map(|step| match step.state {
@@ -35,7 +67,7 @@ pub(crate) async fn perform(
     sources: &Sources,
     action: &str,
     words: &[String],
-    surroundings: (BTreeMap<String, String>, Output, Input),
+    surroundings: Surroundings,
     terminal: &Terminal,
     cancelled: CancellationToken,
 ) -> Result<Performed, Failure> {
@@ -55,26 +87,69 @@ pub(crate) async fn perform(
         terminal.warn(&format!("variable `{name}` is deprecated: {advice}"));
     }
     let several = steps.len() > 1;
-    let (environment, where_to, input) = surroundings;
+    let system = System::of(&surroundings.environment);
     let options = Options {
+        jail: jail(sources, &steps, &surroundings)?,
         directory: sources.directory.clone(),
-        environment,
+        environment: surroundings.environment,
         whole_environment: false,
-        output: where_to,
-        input,
+        output: surroundings.output,
+        input: surroundings.input,
     };
     let memory = Memory::new(cache()?.join("actions"));
     let steps = run_steps(steps, &options, Some(&memory), &cancelled, |step| {
-        if !step.output.is_empty() {
-            terminal.say(step.output.trim_end());
+        match system {
+            _ if step.output.is_empty() => {}
+            Some(system) => terminal.mark(&system.folded(step, clock::now().as_second())),
+            None => terminal.say(step.output.trim_end()),
         }
-        if several || step.state == State::Unchanged {
+        if several || system.is_some() || step.state == State::Unchanged {
             terminal.say(&words_of(step));
+        }
+        if let Some(text) = system.and_then(|system| system.failure(step)) {
+            terminal.mark(&text);
         }
     })
     .await
     .map_err(|error| action_failure(&error))?;
     Ok(Performed { steps, output })
+}
+
+/// What the steps may reach when they are confined.
+fn jail(
+    sources: &Sources,
+    steps: &[Step],
+    surroundings: &Surroundings,
+) -> Result<Option<Jail>, Failure> {
+    if surroundings.jail == Jailed::No {
+        return Ok(None);
+    }
+    let program = std::env::current_exe().map_err(|error| {
+        Failure::new(
+            ExitCode::Failed,
+            format!("cannot find this program to jail actions with: {error}"),
+        )
+    })?;
+    let toolchain = ["CARGO_HOME", "RUSTUP_HOME", "GOCACHE", "GOMODCACHE"];
+    let own = toolchain
+        .iter()
+        .filter_map(|name| surroundings.environment.get(*name));
+    let writes = steps
+        .iter()
+        .filter_map(|step| sources.plan.file.actions.get(&step.name))
+        .flat_map(|action| &action.writes)
+        .map(|path| sources.directory.join(path));
+    let workspace = sources.workspace();
+    Ok(Some(Jail {
+        program,
+        writes: own
+            .map(PathBuf::from)
+            .chain([workspace, PathBuf::from(&sources.host.cache)])
+            .chain(writes)
+            .collect(),
+        reads: vec![PathBuf::from(&sources.host.plan)],
+        required: surroundings.jail == Jailed::Always,
+    }))
 }
 
 fn words_of(step: &Finished) -> String {

@@ -1,14 +1,13 @@
 //! The steps of a build, each with how long it took.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use foreshore_action::{ActionError, Input, Output};
 use foreshore_artifact::Pushed;
 use foreshore_image::{
-    ClientError, ClientOptions, Credentials, Entry, Image, PackOptions, Reference, RegistryClient,
-    Store,
+    ClientError, ClientOptions, Credentials, Image, Reference, RegistryClient, Store,
 };
 use foreshore_model::api::{ArrivalAnswer, ArrivalRequest};
 use foreshore_model::artifact::{ImageStamp, PlanStamp, Source};
@@ -16,47 +15,58 @@ use foreshore_model::{ArtifactId, ArtifactRecord, Digest, ExitCode, ServiceName}
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::perform::{Performed, perform};
+use super::evidence::Evidence;
+use super::image::{Made, Maker};
+use super::perform::{Performed, Surroundings, perform};
 use super::sources::Sources;
 use crate::client::Client;
 use crate::failure::{Failure, chain};
 use crate::terminal::Terminal;
-
-/// Where public authorities' certificates are on common systems.
-const CA_BUNDLES: &[&str] = &[
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-];
 
 /// What a build left in the registry.
 #[derive(Debug, Serialize)]
 pub(crate) struct Built {
     pub(crate) id: ArtifactId,
     pub(crate) digest: Digest,
-    pub(crate) image: String,
+    /// Reference of the image; none for a service that has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) image: Option<String>,
     /// The same was in the registry already.
     pub(crate) reused: bool,
     #[serde(flatten)]
     pub(crate) arrival: ArrivalAnswer,
 }
 
-/// Runs the plan's build action and returns the program it made.
+/// An artifact that is complete on this machine.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) record: ArtifactRecord,
+    pub(crate) digest: Digest,
+    pub(crate) reference: Option<String>,
+    image: Option<Image>,
+    store: Store,
+}
+
+/// Runs the plan's build action, if there is one, and says what an image is to be made of.
 pub(crate) async fn build(
     sources: &Sources,
-    environment: BTreeMap<String, String>,
+    surroundings: Surroundings,
     terminal: &Terminal,
     cancelled: CancellationToken,
-) -> Result<(PathBuf, Performed), Failure> {
-    let surroundings = (environment, Output::ToStderr, Input::None);
+) -> Result<(Made, Performed), Failure> {
+    // A check that cannot run after a rollout is told before anything is built.
+    sources.checks()?;
+    if !sources.plan.file.actions.contains_key("build") {
+        return Ok((Made::of(sources, None)?, Performed::nothing()));
+    }
+    let surroundings = Surroundings {
+        output: Output::ToStderr,
+        input: Input::None,
+        ..surroundings
+    };
     let performed = perform(sources, "build", &[], surroundings, terminal, cancelled).await?;
-    let output = performed.output.as_ref().ok_or_else(|| {
-        Failure::usage(format!(
-            "action `build` of plan `{}` does not say what it builds",
-            sources.plan.file.name
-        ))
-        .hint("add `output` to the action")
-    })?;
-    Ok((sources.directory.join(output), performed))
+    let made = Made::of(sources, performed.output.as_deref())?;
+    Ok((made, performed))
 }
 
 pub(crate) fn action_failure(error: &ActionError) -> Failure {
@@ -68,54 +78,139 @@ pub(crate) fn action_failure(error: &ActionError) -> Failure {
     }
 }
 
-/// Packs the program, renders, pushes, and lets policies act.
-pub(crate) async fn pack_and_push(
+/// Who a build is made for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    /// `host:port` that image references carry.
+    pub(crate) registry: &'a str,
+    /// What the registry is shown.
+    pub(crate) token: &'a str,
+}
+
+/// Makes the image and renders the manifests of every environment; nothing is pushed.
+pub(crate) async fn prepare(
     sources: &Sources,
     source: Source,
-    program: &Path,
-    client: &Client,
-    registry: &str,
+    (made, evidence): (&Made, Evidence),
+    environment: &BTreeMap<String, String>,
+    target: Target<'_>,
     terminal: &Terminal,
-) -> Result<Built, Failure> {
+) -> Result<Prepared, Failure> {
     let images = Path::new(&sources.host.cache).join("images");
     let store =
         Store::open(&images).map_err(|error| Failure::from_error(ExitCode::Failed, &error))?;
     let clock = Instant::now();
-    let image = pack(&store, sources, program)?;
-    let packed = clock.elapsed();
+    let maker = Maker {
+        sources,
+        store: &store,
+        environment,
+        registry: (target.registry, target.token),
+        terminal,
+    };
+    let image = maker.make(made, CancellationToken::new()).await?;
     let repository = sources.service.name.to_string();
-    let reference = Reference::by_digest(registry, &repository, image.digest.clone())
+    let reference = image
+        .as_ref()
+        .map(|image| Reference::by_digest(target.registry, &repository, image.digest.clone()))
+        .transpose()
         .map_err(|error| {
             Failure::from_error(ExitCode::Usage, &error)
                 .hint("the server names the registry; see `foreshore up`")
         })?
-        .to_string();
-    let record = record(sources, source, &repository, &image.digest, &reference)?;
-    let registry_client = registry_client(registry, client)?;
+        .map(|reference| reference.to_string());
+    let digest = image.as_ref().map(|image| &image.digest);
+    let record = record(
+        sources,
+        source,
+        evidence,
+        (&repository, digest),
+        reference.as_deref(),
+    )?;
+    terminal.say(&format!("packed in {}", seconds(clock.elapsed())));
+    Ok(Prepared {
+        digest: foreshore_artifact::document(&record).digest,
+        record,
+        reference,
+        image,
+        store,
+    })
+}
 
+/// Pushes image and artifact, and lets policies act.
+pub(crate) async fn push(
+    prepared: Prepared,
+    client: &Client,
+    registry: &str,
+    terminal: &Terminal,
+) -> Result<Built, Failure> {
+    let service = prepared.record.service.clone();
+    let registry = registry_client(registry, client)?;
     let clock = Instant::now();
-    store
-        .push(&image, &registry_client, &repository, None)
+    if let Some(image) = &prepared.image {
+        prepared
+            .store
+            .push(image, &registry, service.as_str(), None)
+            .await
+            .map_err(|error| push_failure(&error, &service))?;
+    }
+    let pushed = foreshore_artifact::push(&registry, &prepared.record)
         .await
-        .map_err(|error| push_failure(&error, &sources.service.name))?;
-    let pushed = foreshore_artifact::push(&registry_client, &record)
-        .await
-        .map_err(|error| artifact_failure(&error, &sources.service.name))?;
-    terminal.say(&format!(
-        "packed in {}, pushed in {}",
-        seconds(packed),
-        seconds(clock.elapsed())
-    ));
+        .map_err(|error| artifact_failure(&error, &service))?;
+    terminal.say(&format!("pushed in {}", seconds(clock.elapsed())));
+    let reused = matches!(pushed, Pushed::AlreadyThere { .. });
+    arrive(
+        (prepared.record.id, pushed.digest().clone()),
+        service,
+        (prepared.reference, reused),
+        client,
+    )
+    .await
+}
+
+/// Returns the artifact if the registry has it: the same source and plan are not built twice.
+pub(crate) async fn built_before(
+    sources: &Sources,
+    source: &Source,
+    client: &Client,
+    registry: &str,
+) -> Result<Option<Built>, Failure> {
+    // What is not committed may have changed since.
+    if source.modified {
+        return Ok(None);
+    }
+    let service = &sources.service.name;
+    let id = ArtifactId::from_parts(&source.branch, &source.commit, sources.plan.hash.hex());
+    let registry_client = registry_client(registry, client)?;
+    let fetched = match foreshore_artifact::fetch(&registry_client, service, id.as_str()).await {
+        Ok(fetched) => fetched,
+        Err(foreshore_artifact::FetchError::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(fetch_failure(&error, service)),
+    };
+    let image = fetched
+        .record
+        .images
+        .values()
+        .next()
+        .map(|image| format!("{registry}/{}@{}", image.repository, image.digest));
+    let built = arrive((id, fetched.digest), service.clone(), (image, true), client);
+    built.await.map(Some)
+}
+
+async fn arrive(
+    (id, digest): (ArtifactId, Digest),
+    service: ServiceName,
+    (image, reused): (Option<String>, bool),
+    client: &Client,
+) -> Result<Built, Failure> {
     let request = ArrivalRequest {
-        service: sources.service.name.clone(),
-        digest: pushed.digest().clone(),
+        service,
+        digest: digest.clone(),
     };
     let arrival: ArrivalAnswer = client.post("/arrivals", &request).await?;
-    let reused = matches!(pushed, Pushed::AlreadyThere { .. });
     Ok(Built {
-        id: record.id,
-        digest: pushed.digest().clone(),
-        image: reference,
+        id,
+        digest,
+        image,
         reused,
         arrival,
     })
@@ -125,48 +220,16 @@ pub(crate) fn seconds(elapsed: Duration) -> String {
     format!("{:.2}s", elapsed.as_secs_f64())
 }
 
-fn pack(store: &Store, sources: &Sources, program: &Path) -> Result<Image, Failure> {
-    let inside = format!("/app/{}", sources.service.name);
-    let options = PackOptions {
-        entries: vec![Entry {
-            source: program.to_owned(),
-            target: inside.clone(),
-        }],
-        ca_bundle: CA_BUNDLES
-            .iter()
-            .map(PathBuf::from)
-            .find(|path| path.is_file()),
-        entrypoint: vec![inside],
-        ports: sources.service.ports.values().copied().collect(),
-        working_directory: "/".to_owned(),
-        labels: BTreeMap::from([
-            (
-                "org.opencontainers.image.title".to_owned(),
-                sources.service.name.to_string(),
-            ),
-            (
-                "org.opencontainers.image.vendor".to_owned(),
-                sources.service.owner.clone(),
-            ),
-        ]),
-        ..PackOptions::default()
-    };
-    let packed = foreshore_image::pack(store, &options).map_err(|error| {
-        Failure::from_error(ExitCode::Failed, &error)
-            .hint("does the build action leave its program where `output` says?")
-    })?;
-    Ok(packed.image)
-}
-
 fn record(
     sources: &Sources,
     source: Source,
-    repository: &str,
-    image: &Digest,
-    reference: &str,
+    evidence: Evidence,
+    (repository, image): (&str, Option<&Digest>),
+    reference: Option<&str>,
 ) -> Result<ArtifactRecord, Failure> {
     // What is not committed cannot be named by its commit: its content names it.
     let commit = if source.modified {
+        let image = image.map_or("none", Digest::as_str);
         format!(
             "m{}",
             &Digest::of(format!("{image}\n{}", sources.text).as_bytes()).hex()[..9]
@@ -175,9 +238,20 @@ fn record(
         source.commit.clone()
     };
     let id = ArtifactId::from_parts(&source.branch, &commit, sources.plan.hash.hex());
-    let manifests =
-        foreshore_render::environments(&sources.plan, &sources.service, reference, id.as_str())
-            .map_err(|error| sources.explain(&error))?;
+    let manifests = foreshore_render::environments(
+        &sources.plan,
+        &sources.service,
+        reference.unwrap_or_default(),
+        id.as_str(),
+    )
+    .map_err(|error| sources.explain(&error))?;
+    let images = image.map(|digest| {
+        let stamp = ImageStamp {
+            repository: repository.to_owned(),
+            digest: digest.clone(),
+        };
+        (sources.service.name.to_string(), stamp)
+    });
     Ok(ArtifactRecord {
         id,
         service: sources.service.name.clone(),
@@ -190,17 +264,11 @@ fn record(
             reference: sources.service.plan.clone(),
         },
         tool: env!("CARGO_PKG_VERSION").to_owned(),
-        images: BTreeMap::from([(
-            sources.service.name.to_string(),
-            ImageStamp {
-                repository: repository.to_owned(),
-                digest: image.clone(),
-            },
-        )]),
+        images: images.into_iter().collect(),
         manifests,
-        stages: Vec::new(),
-        ci: None,
-        checks: Vec::new(),
+        stages: evidence.stages,
+        ci: evidence.ci,
+        checks: sources.checks()?,
         definition: sources.text.clone(),
     })
 }
@@ -256,5 +324,23 @@ fn artifact_failure(error: &foreshore_artifact::PushError, service: &ServiceName
             client_failure(error, cause, service)
         }
         foreshore_artifact::PushError::Image { .. } => Failure::from_error(ExitCode::Failed, error),
+    }
+}
+
+pub(crate) fn fetch_failure(
+    error: &foreshore_artifact::FetchError,
+    service: &ServiceName,
+) -> Failure {
+    match error {
+        foreshore_artifact::FetchError::NotFound { .. } => {
+            Failure::from_error(ExitCode::NotFound, error).hint(format!(
+                "`foreshore artifact list {service}` shows what there is"
+            ))
+        }
+        foreshore_artifact::FetchError::Client { cause, .. }
+        | foreshore_artifact::FetchError::List { cause, .. } => {
+            client_failure(error, cause, service)
+        }
+        _ => Failure::from_error(ExitCode::Failed, error),
     }
 }

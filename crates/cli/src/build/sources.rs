@@ -9,7 +9,7 @@ use foreshore_git::{Credential as GitCredential, FetchError, SourceError, Source
 use foreshore_image::{ClientOptions, Credentials};
 use foreshore_model::artifact::Source;
 use foreshore_model::service::FILE_NAME;
-use foreshore_model::{ExitCode, Plan, ServiceFile, yaml};
+use foreshore_model::{Check, ExitCode, Plan, ServiceFile, yaml};
 use foreshore_plan::{Cache, Content, GitPlanError, LockError, PlanError, ResolveError, Resolver};
 use foreshore_render::{Host, RenderError};
 
@@ -82,6 +82,21 @@ impl Sources {
             )),
             _ => failure,
         }
+    }
+
+    /// The repository that the service is in, which its build may need as a whole.
+    pub(crate) fn workspace(&self) -> PathBuf {
+        let above = self.directory.ancestors();
+        above
+            .into_iter()
+            .find(|folder| folder.join(".git").exists())
+            .unwrap_or(&self.directory)
+            .to_owned()
+    }
+
+    /// What is measured after a release: the plan's checks and the service's, each with its scenario's text.
+    pub(crate) fn checks(&self) -> Result<Vec<Check>, Failure> {
+        super::checks::gather(self)
     }
 
     /// Renders a service with the given files as its plan; the image is left open.

@@ -43,6 +43,14 @@ pub(crate) struct AgentArgs {
     )]
     environments: Vec<EnvironmentName>,
 
+    /// Network in which services of the cluster answer, to check releases from: a pinned network namespace, or `host`
+    #[arg(long, value_name = "FILE", conflicts_with = "in_cluster")]
+    cluster_network: Option<PathBuf>,
+
+    /// Key that opens sealed secrets (age), instead of the one in the data directory
+    #[arg(long, value_name = "FILE")]
+    secret_key: Option<PathBuf>,
+
     /// Which cluster of its environments this is
     #[arg(long, default_value = "local", value_name = "NAME")]
     site: SiteName,
@@ -64,6 +72,12 @@ pub(crate) async fn run(args: AgentArgs, context: &Context) -> Result<Outcome, F
         token: credential.token,
         environments: args.environments,
         site: args.site,
+        checks: match &args.cluster_network {
+            _ if args.in_cluster => roles::CheckPlace::Here,
+            Some(network) => roles::CheckPlace::named(network),
+            None => roles::CheckPlace::outside(),
+        },
+        secret_key: args.secret_key,
     };
     let ended = roles::agent(options, shutdown).await;
     signals.abort();

@@ -6,15 +6,12 @@ use clap::Args;
 use foreshore_load::contract;
 use foreshore_model::service::FILE_NAME;
 use foreshore_model::{ServiceFile, yaml};
-use foreshore_scenario::{Program, compile};
+use foreshore_scenario::{Program, SMOKE, compile_with_smoke};
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::measure::{self, LoadOptions, MeasureArgs, Script};
 use crate::terminal::Outcome;
-
-/// Added to a scenario that has no profile of this name.
-const SMOKE: &str = "smoke";
 
 /// Hold a service against its scenarios
 ///
@@ -55,7 +52,9 @@ pub(crate) async fn run(args: CheckArgs, context: &Context) -> Result<Outcome, F
     };
     let mut programs = Vec::new();
     for script in &scripts {
-        programs.push(with_smoke(script)?);
+        let program = compile_with_smoke(&script.name, &script.text)
+            .map_err(|problems| Failure::usage(problems.to_string()))?;
+        programs.push(program);
     }
     if args.explain {
         let text: String = programs.iter().map(Program::explain).collect();
@@ -79,20 +78,6 @@ pub(crate) async fn run(args: CheckArgs, context: &Context) -> Result<Outcome, F
             .push(measure::measure(script, program, profile, &args.measure, load, context).await?);
     }
     measure::outcome(&reports, context)
-}
-
-/// Compiles a scenario; one without a profile `smoke` is given the usual one.
-fn with_smoke(script: &Script) -> Result<Program, Failure> {
-    let program = script.compile()?;
-    if program.profile(SMOKE).is_some() {
-        return Ok(program);
-    }
-    let text = format!(
-        "{}\nprofile {SMOKE} iterations 1 timeout 10s stop-on-first-failure\n",
-        script.text
-    );
-    // A scenario of which nothing may be sent unasked has no smoke test; its other profiles stay.
-    Ok(compile(&script.name, &text).unwrap_or(program))
 }
 
 async fn check_contract(args: CheckArgs, context: &Context) -> Result<Outcome, Failure> {

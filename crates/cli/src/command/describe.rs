@@ -10,7 +10,7 @@ use super::service_arg::ServiceArg;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::terminal::{Outcome, table};
-use crate::wait::cause_text;
+use crate::wait::{cause_text, verdict_text};
 
 /// Show all that is known of a release, an artifact or a service
 #[derive(Debug, Subcommand)]
@@ -113,11 +113,8 @@ fn release_text(detail: &ReleaseDetail) -> String {
         lines.extend(causes.map(|cause| format!("             {}", cause_text(cause))));
     }
     for verdict in &detail.verdicts {
-        let word = if verdict.passed { "passed" } else { "failed" };
-        lines.push(format!(
-            "  check      {} {word} in {}: {}",
-            verdict.check, verdict.environment, verdict.summary
-        ));
+        let gate = if verdict.gate { " (gate)" } else { "" };
+        lines.push(format!("  check      {}{gate}", verdict_text(verdict)));
     }
     lines.join("\n")
 }

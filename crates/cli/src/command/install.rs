@@ -38,6 +38,10 @@ pub(crate) struct InstallArgs {
     /// Which cluster of its environments it is
     #[arg(long, default_value = "local", value_name = "NAME")]
     site: SiteName,
+
+    /// Account that environments name as `service_account`; the agent may act as it (can be repeated)
+    #[arg(long = "acts-as", value_name = "ACCOUNT")]
+    acts_as: Vec<String>,
 }
 
 pub(crate) fn run(args: InstallArgs, context: &Context) -> Result<Outcome, Failure> {
@@ -46,6 +50,7 @@ pub(crate) fn run(args: InstallArgs, context: &Context) -> Result<Outcome, Failu
         server: args.server,
         environments: args.environments,
         site: args.site,
+        acts_as: args.acts_as,
     };
     let text =
         manifests(&installation).map_err(|error| Failure::from_error(ExitCode::Bug, &error))?;

@@ -8,6 +8,7 @@ use foreshore_scenario::Agreed;
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::measure::usage::{self, TargetService};
 use crate::measure::{self, LoadOptions, MeasureArgs, Script};
 use crate::terminal::Outcome;
 
@@ -37,9 +38,21 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "FROM..TO", value_parser = Agreed::parse)]
     production_window: Option<Agreed>,
 
+    /// Do not tell the server of the run, which shows it on its page while it goes on
+    #[arg(long)]
+    private: bool,
+
     /// The report.json of an earlier run, for gates against a baseline
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
+
+    /// Pods of the target as NAMESPACE/NAME, to show how many are ready and what they use
+    #[arg(long, value_name = "NAMESPACE/NAME", group = "target_use", value_parser = TargetService::parse)]
+    target_service: Option<TargetService>,
+
+    /// Kubeconfig of the cluster that runs them, instead of the platform's own
+    #[arg(long, value_name = "FILE", requires = "target_service")]
+    target_kubeconfig: Option<PathBuf>,
 
     /// Process of the target, to show what it uses
     #[arg(long, value_name = "PID", group = "target_use")]
@@ -62,13 +75,17 @@ pub(crate) async fn run(args: LoadArgs, context: &Context) -> Result<Outcome, Fa
         (Some(pid), _, _) => TargetSource::Process(pid),
         (_, Some(folder), _) => TargetSource::Cgroup(folder),
         (_, _, Some(url)) => TargetSource::Metrics(url),
-        _ => TargetSource::None,
+        _ => match args.target_service {
+            Some(service) => usage::source(service, args.target_kubeconfig, context).await?,
+            None => TargetSource::None,
+        },
     };
     let load = LoadOptions {
         workers: args.workers.map(usize::from),
         agreed: args.production_window,
         baseline: args.baseline,
         target,
+        shared: !args.private,
     };
     let report = measure::measure(&script, &program, profile, &args.measure, load, context).await?;
     measure::outcome(&[report], context)

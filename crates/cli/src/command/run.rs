@@ -6,14 +6,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use foreshore_action::{Input, Output};
+use foreshore_action::{Finished, Input, Output};
 use foreshore_model::api::Info;
 use foreshore_model::{EnvironmentName, ExitCode, ServiceName};
 use tokio_util::sync::CancellationToken;
 
+use super::build_args::{BuildArgs, prepare, run_actions};
 use super::get::ProjectArgs;
 use super::roles::stopped_by_signal;
-use crate::build::{self, Built, Performed, Sources, perform};
+use crate::build::{self, Built, Jailed, Sources, Surroundings, Target, perform};
+use crate::client::Client;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::project::{Kind, Project, run_script};
@@ -50,9 +52,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     project: ProjectArgs,
 
-    /// Branch the source is on, where git cannot tell
-    #[arg(long, value_name = "NAME")]
-    branch: Option<String>,
+    #[command(flatten)]
+    build: BuildArgs,
 
     /// Follow the releases that policies make of it
     #[arg(long)]
@@ -96,6 +97,11 @@ async fn run_shuttle(project: &Project, args: &RunArgs) -> Result<Outcome, Failu
             .map(|(name, script)| vec![name.clone(), script.description.clone()]);
         return Outcome::answer(&scripts, table(&["SCRIPT", "DESCRIPTION"], rows));
     };
+    if args.build.jail.chosen(&environment()) == Jailed::Always {
+        return Err(Failure::usage("scripts of shuttle cannot be jailed").hint(
+            "they may reach what their user may; actions of `foreshore.yaml` can be jailed",
+        ));
+    }
     let code = interruptible(|cancelled| {
         run_script(
             project,
@@ -185,48 +191,49 @@ async fn run_build(
     args: &RunArgs,
     context: &Context,
 ) -> Result<Outcome, Failure> {
-    let source = sources.source(args.branch.as_deref())?;
+    let source = sources.source(args.build.branch.as_deref())?;
     let client = context.client()?;
     // Asked first: a build is long, and pointless without a registry.
     let info: Info = client.get("/info").await?;
-    let (program, performed) = interruptible(|cancelled| {
-        build::build(sources, environment(), &context.terminal, cancelled)
-    })
-    .await?;
-    report(args, &sources.service.name, &performed)?;
-    if performed.code() != 0 {
-        return Ok(Outcome::with_status(performed.code()));
-    }
-    let elapsed = performed.steps.iter().map(|step| step.elapsed).sum();
-    context.terminal.say(&format!(
-        "built {} in {}",
-        sources.service.name,
-        build::seconds(elapsed)
-    ));
-    let built = build::pack_and_push(
-        sources,
-        source,
-        &program,
-        &client,
-        &info.registry,
-        &context.terminal,
-    )
-    .await?;
+    let before = build::built_before(sources, &source, &client, &info.registry).await?;
+    let built = if let Some(built) = before {
+        report(args, &sources.service.name, &[])?;
+        built
+    } else {
+        let ran = run_actions(sources, &args.build, context).await?;
+        report(args, &sources.service.name, &ran.steps)?;
+        let Some(made) = ran.made else {
+            return Ok(Outcome::with_status(ran.code));
+        };
+        let target = Target {
+            registry: &info.registry,
+            token: client.token(),
+        };
+        let prepared = prepare(sources, source, made, target, context).await?;
+        build::push(prepared, &client, &info.registry, &context.terminal).await?
+    };
     context.terminal.say(&words(&built));
     if args.wait {
-        let awaited: Vec<Awaited> = built
-            .arrival
-            .released
-            .iter()
-            .map(|release| Awaited {
-                service: release.service.clone(),
-                environment: release.environment.clone(),
-                sequence: Some(release.sequence),
-            })
-            .collect();
-        return wait::until_settled(&client, &awaited, args.timeout, context).await;
+        return follow(&built, args.timeout, &client, context).await;
     }
     Outcome::answer(&built, built.id.to_string())
+}
+
+async fn follow(
+    built: &Built,
+    timeout: Duration,
+    client: &Client,
+    context: &Context,
+) -> Result<Outcome, Failure> {
+    let released = built.arrival.released.iter();
+    let awaited: Vec<Awaited> = released
+        .map(|release| Awaited {
+            service: release.service.clone(),
+            environment: release.environment.clone(),
+            sequence: Some(release.sequence),
+        })
+        .collect();
+    wait::until_settled(client, &awaited, timeout, context).await
 }
 
 async fn run_other(
@@ -235,7 +242,13 @@ async fn run_other(
     args: &RunArgs,
     context: &Context,
 ) -> Result<Outcome, Failure> {
-    let surroundings = (environment(), Output::Inherit, input());
+    let environment = environment();
+    let surroundings = Surroundings {
+        jail: args.build.jail.chosen(&environment),
+        environment,
+        output: Output::Inherit,
+        input: input(),
+    };
     let performed = interruptible(|cancelled| {
         perform(
             sources,
@@ -247,16 +260,16 @@ async fn run_other(
         )
     })
     .await?;
-    report(args, &sources.service.name, &performed)?;
+    report(args, &sources.service.name, &performed.steps)?;
     Ok(Outcome::with_status(performed.code()))
 }
 
 /// Writes what CI systems read.
-fn report(args: &RunArgs, service: &ServiceName, performed: &Performed) -> Result<(), Failure> {
+fn report(args: &RunArgs, service: &ServiceName, steps: &[Finished]) -> Result<(), Failure> {
     let Some(path) = &args.junit else {
         return Ok(());
     };
-    let text = foreshore_action::junit(service.as_str(), &performed.steps);
+    let text = foreshore_action::junit(service.as_str(), steps);
     std::fs::write(path, text).map_err(|error| {
         Failure::new(
             ExitCode::Failed,
@@ -266,7 +279,7 @@ fn report(args: &RunArgs, service: &ServiceName, performed: &Performed) -> Resul
 }
 
 /// Runs something that is to end cleanly when the person presses Ctrl-C.
-async fn interruptible<T, F: Future<Output = Result<T, Failure>>>(
+pub(crate) async fn interruptible<T, F: Future<Output = Result<T, Failure>>>(
     work: impl FnOnce(CancellationToken) -> F,
 ) -> Result<T, Failure> {
     let cancelled = CancellationToken::new();
@@ -280,9 +293,12 @@ pub(crate) fn environment() -> BTreeMap<String, String> {
     std::env::vars().collect()
 }
 
-fn words(built: &Built) -> String {
+pub(crate) fn words(built: &Built) -> String {
     let mut lines = vec![if built.reused {
-        format!("artifact {} is in the registry already", built.id)
+        format!(
+            "artifact {} is in the registry already, nothing is built twice",
+            built.id
+        )
     } else {
         format!("artifact {} ({})", built.id, built.digest.short())
     }];

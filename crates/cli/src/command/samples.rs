@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use foreshore_action::{Input, Output};
 use foreshore_model::ExitCode;
 use foreshore_model::api::{Info, TokenAnswer, TokenRequest};
 use foreshore_server::credentials::{self, OWNER};
 use tokio_util::sync::CancellationToken;
 
 use super::run::environment;
-use crate::build::{self, Sources};
+use crate::build::{self, Evidence, Jailed, Sources, Surroundings, Target};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::terminal::Terminal;
@@ -53,8 +54,14 @@ async fn release_one(
     let owner = Client::new(server, &owner.token)?;
     let source = sources.source(Some(BRANCH))?;
     terminal.say(&format!("building sample {}", sources.service.name));
-    let (program, performed) =
-        build::build(&sources, environment(), terminal, CancellationToken::new()).await?;
+    let surroundings = Surroundings {
+        environment: environment(),
+        output: Output::ToStderr,
+        input: Input::None,
+        jail: Jailed::No,
+    };
+    let (made, performed) =
+        build::build(&sources, surroundings, terminal, CancellationToken::new()).await?;
     if performed.code() != 0 {
         return Err(Failure::new(
             ExitCode::Failed,
@@ -69,15 +76,13 @@ async fn release_one(
     let token: TokenAnswer = owner.post("/tokens", &request).await?;
     let client = Client::new(server, &token.token)?;
     let info: Info = owner.get("/info").await?;
-    let built = build::pack_and_push(
-        &sources,
-        source,
-        &program,
-        &client,
-        &info.registry,
-        terminal,
-    )
-    .await?;
+    let target = Target {
+        registry: &info.registry,
+        token: &token.token,
+    };
+    let made = (&made, Evidence::default());
+    let prepared = build::prepare(&sources, source, made, &environment(), target, terminal).await?;
+    let built = build::push(prepared, &client, &info.registry, terminal).await?;
     terminal.say(&format!(
         "sample {} is built: {}",
         sources.service.name, built.id

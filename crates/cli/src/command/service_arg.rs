@@ -27,24 +27,29 @@ pub(crate) struct ServiceArg {
 impl ServiceArg {
     /// Returns the service that is meant.
     pub(crate) fn resolve(self) -> Result<ServiceName, Failure> {
-        if let Some(service) = self.service.or(self.named) {
-            return Ok(service);
-        }
-        let path = Path::new(FILE_NAME);
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Failure::usage("no service is named")
-                    .hint(format!("name one, or go to a directory with a {FILE_NAME}")));
-            }
-            Err(error) => {
-                return Err(Failure::usage(format!(
-                    "cannot read `{FILE_NAME}`: {error}"
-                )));
-            }
-        };
-        let file: ServiceFile =
-            yaml::read(FILE_NAME, &text).map_err(|error| Failure::usage(error.to_string()))?;
-        Ok(file.name)
+        named_or_here(self.service.or(self.named))
     }
+}
+
+/// Returns the named service, or the one whose foreshore.yaml is in this directory.
+pub(crate) fn named_or_here(service: Option<ServiceName>) -> Result<ServiceName, Failure> {
+    if let Some(service) = service {
+        return Ok(service);
+    }
+    let path = Path::new(FILE_NAME);
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Failure::usage("no service is named")
+                .hint(format!("name one, or go to a directory with a {FILE_NAME}")));
+        }
+        Err(error) => {
+            return Err(Failure::usage(format!(
+                "cannot read `{FILE_NAME}`: {error}"
+            )));
+        }
+    };
+    let file: ServiceFile =
+        yaml::read(FILE_NAME, &text).map_err(|error| Failure::usage(error.to_string()))?;
+    Ok(file.name)
 }

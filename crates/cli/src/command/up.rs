@@ -40,6 +40,10 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "FILE", requires = "context")]
     kubeconfig: Option<PathBuf>,
 
+    /// Network in which services of that cluster answer, to check releases from: a pinned network namespace, or `host`
+    #[arg(long, value_name = "FILE", requires = "context")]
+    cluster_network: Option<PathBuf>,
+
     /// How pods are run, instead of the best this machine can do
     #[arg(long, value_enum, conflicts_with = "context")]
     runtime: Option<RuntimeArg>,
@@ -81,6 +85,7 @@ pub(crate) async fn run(args: UpArgs, context: &Context) -> Result<Outcome, Fail
         ground: match args.context {
             Some(name) => GroundChoice::Cluster {
                 kubeconfig: args.kubeconfig,
+                network: args.cluster_network,
                 context: name,
             },
             None => GroundChoice::Embedded {

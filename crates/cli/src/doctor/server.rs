@@ -94,6 +94,7 @@ mod tests {
             actor: None,
             environments: vec![],
             ingress: None,
+            signing_key: None,
         }
     }
 

@@ -1,9 +1,12 @@
 //! What the program does, told from outside: the story on both grounds, what bad input meets, and what a kill changes: nothing.
 
 mod bad_input;
+mod builds;
 mod changes;
 mod check_load;
+mod gates;
 mod kills;
 mod plans;
+mod shipped;
 mod stage;
 mod story;

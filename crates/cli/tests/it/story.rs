@@ -1,6 +1,6 @@
 //! The story of the README, from a service's source to healthy pods in production, on every ground.
 
-mod grounds;
+pub(crate) mod grounds;
 
 use anyhow::{Context as _, Result, ensure};
 use foreshore_testkit::cli::Answer;

@@ -152,7 +152,7 @@ impl State {
                 return false;
             }
         }
-        let outcome_passed = outcome.verdicts.iter().all(|verdict| verdict.passed);
+        let outcome_passed = !outcome.verdicts.iter().any(Verdict::is_breach);
         let (sequence, artifact, at, phase) = (
             outcome.sequence,
             outcome.artifact.clone(),
@@ -186,7 +186,7 @@ impl State {
                 continue;
             }
             list.push(verdict.clone());
-            if !verdict.passed
+            if verdict.is_breach()
                 && let Some(verified) = self.verified.get_mut(place)
             {
                 // What failed a check is nothing to roll back to.

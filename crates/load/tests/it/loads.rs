@@ -4,6 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use foreshore_load::{Brake, Options, run};
 use foreshore_scenario::{Decision, FailureKind, Inputs, Report, Verdict};
@@ -231,4 +235,31 @@ fn a_window_counts_what_was_planned_in_it() {
     );
     let report = report(&setup(&text, &server.url()));
     assert_eq!(report.verdict, Verdict::Pass, "{}", report.text());
+}
+
+/// A generator that waits for the target, or that counts from the sending, would report a healthy p99.
+#[test]
+fn a_target_that_stands_still_shows_in_the_percentiles() {
+    const FREEZE: Duration = Duration::from_secs(1);
+    let (count, gate) = (AtomicUsize::new(0), Mutex::new(()));
+    let server = Server::start(move |_| {
+        let _turn = gate.lock();
+        if count.fetch_add(1, Ordering::Relaxed) == 100 {
+            // The fault itself: nobody is answered for so long.
+            thread::sleep(FREEZE);
+        }
+        ok("x")
+    });
+    let text = format!(
+        "step a GET {{{{base}}}}/\nprofile p arrivals 200/s for 3s connections 4 max-in-flight 10000 drain 60s {ANY_MACHINE}"
+    );
+    let report = report(&setup(&text, &server.url()));
+    let statistics = &report.outcome.statistics;
+    assert_eq!((statistics.planned, statistics.undelivered()), (600, 0));
+    let step = &statistics.steps[0];
+    // 200 of 600 were planned within that second, evenly: six of them wait longer than 0.97 s.
+    let p99 = step.latency.quantile(0.99).unwrap();
+    assert!(p99 >= FREEZE.mul_f64(0.9), "{p99:?}");
+    let held_back = step.slip.max().unwrap();
+    assert!(held_back >= FREEZE.mul_f64(0.8), "{held_back:?}");
 }

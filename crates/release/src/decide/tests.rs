@@ -69,6 +69,7 @@ pub(crate) fn world() -> World {
         site_order: SiteOrder::default(),
         drift: Drift::default(),
         service_account: None,
+        recipients: Vec::new(),
     };
     let environments = [
         environment("dev", None, 0),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use foreshore_model::freeze::{Effect, Freeze, Window};
 use foreshore_model::operations::Changed;
-use foreshore_model::{Digest, ExitCode};
+use foreshore_model::{Check, Digest, ExitCode};
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
@@ -45,6 +45,8 @@ fn verdict(check: &str, passed: bool, tree: &str, second: i64) -> Verdict {
         environment: place("dev").0,
         tree: tree.into(),
         passed,
+        unknown: false,
+        gate: true,
         summary: String::new(),
         at: at(second),
     }
@@ -238,4 +240,37 @@ proptest! {
         let every = terms(&world, &promote(), at(now)).iter().all(|term| term.holds);
         prop_assert_eq!(every, after, "what is explained is what is decided");
     }
+}
+
+#[test]
+fn a_check_that_the_service_makes_a_gate_needs_no_policy() {
+    let world = proven();
+    let gated = |world: &World, environments: &[&str]| {
+        let mut wish = promote();
+        wish.artifact.record.checks = vec![Check {
+            name: "smoke".into(),
+            scenario: foreshore_model::Scenario::Text("scenario \"s\"".into()),
+            environments: environments.iter().map(|it| it.parse().unwrap()).collect(),
+            gate: true,
+            profile: None,
+            outside: false,
+            files: std::collections::BTreeMap::new(),
+        }];
+        decide(world, &wish, at(5)).map_err(|refusal| refusal.message)
+    };
+    let refused = gated(&world, &[]).unwrap_err();
+    assert!(refused.contains("has no verdict"), "{refused}");
+    assert!(gated(&world, &["prod"]).is_ok(), "it is not made in dev");
+
+    let mut known = world.clone();
+    let mut unknown = verdict("smoke", false, "tree", 2);
+    (unknown.unknown, unknown.summary) = (true, "nobody answered".into());
+    known.verdicts.insert(place("dev"), vec![unknown]);
+    let refused = gated(&known, &["dev"]).unwrap_err();
+    assert!(refused.contains("could not be made"), "{refused}");
+    assert!(refused.contains("nobody answered"), "{refused}");
+
+    let passed = vec![verdict("smoke", true, "tree", 3)];
+    known.verdicts.insert(place("dev"), passed);
+    assert!(gated(&known, &[]).is_ok());
 }

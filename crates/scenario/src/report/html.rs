@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::junit::escaped;
-use super::{Report, Timeline};
+use super::{Report, TargetSample, Timeline};
 use crate::gate::Decision;
 use crate::quantity::spell;
 use crate::statistics::{Durations, Statistics};
@@ -180,14 +180,14 @@ impl Report {
         ];
         chart(out, &lines, seconds)?;
         let target = &self.outcome.target;
-        writeln!(out, "<h2>Processors of the target</h2>")?;
+        writeln!(out, "<h2>What the target used</h2>")?;
         if let Some(problem) = &target.problem {
             return writeln!(out, "<p>Not measured: {}</p>", escaped(problem));
         }
         if target.samples.is_empty() {
             return writeln!(
                 out,
-                "<p>Not measured: name the target's process with --target-pid, its cgroup with --target-cgroup, or its metrics with --target-metrics.</p>"
+                "<p>Not measured: name the target's pods with --target-service, its process with --target-pid, its cgroup with --target-cgroup, or its metrics with --target-metrics.</p>"
             );
         }
         writeln!(
@@ -195,17 +195,28 @@ impl Report {
             "<p>From {}, on the same axis of time.</p>",
             escaped(&target.source)
         )?;
-        let end = self.outcome.elapsed.as_secs_f64();
-        let points = target
-            .samples
-            .iter()
-            .map(|it| (it.at / end.max(1e-9), it.cpu));
-        let line = Line {
+        let end = self.outcome.elapsed.as_secs_f64().max(1e-9);
+        let points = |value: fn(&TargetSample) -> Option<f64>| -> Vec<(f64, f64)> {
+            let samples = target.samples.iter();
+            samples
+                .filter_map(|it| Some((it.at / end, value(it)?)))
+                .collect()
+        };
+        let cpu = Line {
             color: "#0a6b3d",
             name: "processors",
-            points: points.collect(),
+            points: points(|it| Some(it.cpu)),
         };
-        chart(out, &[line], |value| format!("{value:.2}"))
+        chart(out, &[cpu], |value| format!("{value:.2}"))?;
+        let pods = Line {
+            color: "#6b3fa0",
+            name: "ready pods",
+            points: points(|it| it.pods.map(f64::from)),
+        };
+        if pods.points.is_empty() {
+            return Ok(());
+        }
+        chart(out, &[pods], |value| format!("{value:.1}"))
     }
 
     fn failures(&self, out: &mut String) -> std::fmt::Result {

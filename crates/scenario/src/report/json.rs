@@ -81,6 +81,7 @@ impl Report {
                 "problem": outcome.target.problem,
                 "samples": outcome.target.samples.iter().map(|sample| json!({
                     "atSeconds": sample.at, "cpu": sample.cpu, "memoryBytes": sample.memory_bytes,
+                    "pods": sample.pods,
                 })).collect::<Vec<_>>(),
             },
         })

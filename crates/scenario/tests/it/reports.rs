@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use foreshore_scenario::{
-    Failure, FailureKind, Inputs, Moment, Outcome, Report, Sample, Statistics, StepRun, TargetUse,
-    Timeline, Verdict, baseline, bind,
+    Failure, FailureKind, Inputs, Moment, Outcome, Report, Sample, Statistics, StepRun,
+    TargetSample, TargetUse, Timeline, Verdict, baseline, bind,
 };
 
 use crate::language::program;
@@ -133,6 +133,45 @@ fn the_page_needs_nothing_from_elsewhere() {
         "percentiles, histogram, requests, latency"
     );
     assert!(!html.contains("NaN") && !html.contains("inf"), "{html}");
+}
+
+#[test]
+fn what_the_target_used_stands_on_the_same_axis_or_it_is_said_why_not() {
+    let mut report = report("load", 0);
+    assert!(report.html().contains("Not measured: name the target"));
+    report.outcome.target = TargetUse {
+        source: "pods of web".into(),
+        samples: vec![],
+        problem: Some("the cluster did not answer <within> 5s".into()),
+    };
+    let said = "Not measured: the cluster did not answer &lt;within&gt; 5s";
+    assert!(report.html().contains(said));
+    report.outcome.target.problem = None;
+    report.outcome.target.samples = [(0.0, 2), (10.0, 4)]
+        .map(|(at, pods)| TargetSample {
+            at,
+            cpu: 0.5,
+            memory_bytes: 1 << 20,
+            pods: Some(pods),
+        })
+        .into();
+    let html = report.html();
+    for word in ["From pods of web", "processors", "ready pods", "4.0"] {
+        assert!(html.contains(word), "{word}");
+    }
+    let sample = &report.json()["target"]["samples"][1];
+    assert_eq!(
+        (&sample["pods"], &sample["atSeconds"]),
+        (&4.into(), &10.0.into())
+    );
+    // The last look is at the run's end: both charts end at their right side.
+    assert!(html.matches("L860.0 ").count() >= 2, "{html}");
+    report.outcome.target.samples[0].pods = None;
+    report.outcome.target.samples[1].pods = None;
+    assert!(
+        !report.html().contains("ready pods"),
+        "a process has no pods"
+    );
 }
 
 #[test]

@@ -117,7 +117,8 @@ pub(crate) async fn release(
         .await
         .map_err(|error| Problem::internal("cannot read the history", &error))?;
     let outcomes = state.outcomes.newest(environment, service);
-    let verdicts = world.verdicts.get(&place).cloned().unwrap_or_default();
+    let verdicts = state.outcomes.all_verdicts();
+    let verdicts = verdicts.get(&place).cloned().unwrap_or_default();
     let mut details = Vec::new();
     for entry in history {
         let (_, release) = released_at(&state, &entry.commit, &place).await?;

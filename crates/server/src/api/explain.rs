@@ -6,14 +6,15 @@ use axum::Json;
 use axum::extract::{Path, Query, State as Extract};
 use foreshore_identity::Right;
 use foreshore_model::api::{Difference, ExplainRequest, Explanation, RequestDetail, TermRow};
-use foreshore_model::{Actor, EnvironmentName, ExitCode, Intent, ServiceName, clock};
+use foreshore_model::{EnvironmentName, ExitCode, Intent, ServiceName, clock};
 use foreshore_release::{
-    Selected, Wish, World, approvals_needed, difference, granted, select, terms, unknown_request,
+    Selected, Wish, World, approvals_needed, difference, granted, terms, unknown_request,
 };
 use serde::Deserialize;
 
 use super::body::Body;
 use super::released::{Files, released_at, released_files};
+use super::wish::{Asked, wish};
 use crate::access::Caller;
 use crate::problem::Problem;
 use crate::state::State;
@@ -24,37 +25,25 @@ pub(crate) async fn post(
     Body(request): Body<ExplainRequest>,
 ) -> Result<Json<Explanation>, Problem> {
     caller.must(&Right::Read, "explain releases")?;
-    let world = state.writer.world();
-    let wish = wish(&state, &world, &caller.0.actor, &request).await?;
+    let world = state.world();
+    let wish = asked(&state, &world, &caller, &request).await?;
     Ok(Json(explanation(&world, &wish)?))
 }
 
 /// The wish that the question is about.
-async fn wish(
+async fn asked(
     state: &State,
     world: &World,
-    actor: &Actor,
+    caller: &Caller,
     request: &ExplainRequest,
 ) -> Result<Wish, Problem> {
-    let ExplainRequest {
-        service,
-        environment,
-        selection,
-        rollback,
-    } = request;
-    let selected = select(world, service, environment, selection, *rollback)?;
-    let (artifact, intent) = state.artifacts.find(service, selected).await?;
-    Ok(Wish {
-        service: service.clone(),
-        environment: environment.clone(),
-        artifact,
-        intent,
-        actor: actor.clone(),
-        reason: String::new(),
-        key: String::new(),
-        expected: None,
-        hold: false,
-    })
+    let asked = Asked {
+        service: &request.service,
+        environment: &request.environment,
+        selection: &request.selection,
+        rollback: request.rollback,
+    };
+    wish(state, world, &caller.0.actor, asked).await
 }
 
 fn explanation(world: &World, wish: &Wish) -> Result<Explanation, Problem> {
@@ -84,8 +73,8 @@ pub(crate) async fn diff(
     Body(request): Body<ExplainRequest>,
 ) -> Result<Json<Difference>, Problem> {
     caller.must(&Right::Read, "compare releases")?;
-    let world = state.writer.world();
-    let wish = wish(&state, &world, &caller.0.actor, &request).await?;
+    let world = state.world();
+    let wish = asked(&state, &world, &caller, &request).await?;
     Ok(Json(against_present(&state, &world, &wish).await?))
 }
 
@@ -172,7 +161,7 @@ pub(crate) async fn files(
     Path(id): Path<String>,
 ) -> Result<Json<Files>, Problem> {
     caller.must(&Right::Read, "read requests")?;
-    let world = state.writer.world();
+    let world = state.world();
     let wish = requested(&state, &world, &id).await?;
     let manifests = &wish.artifact.record.manifests;
     let files = manifests
@@ -202,7 +191,7 @@ pub(crate) async fn request(
     Path(id): Path<String>,
 ) -> Result<Json<RequestDetail>, Problem> {
     caller.must(&Right::Read, "read requests")?;
-    let world = state.writer.world();
+    let world = state.world();
     let wish = requested(&state, &world, &id).await?;
     let request = world
         .requests

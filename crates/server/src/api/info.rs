@@ -19,5 +19,6 @@ pub(crate) async fn get(
         actor: Some(principal.actor),
         environments: state.writer.world().environments.keys().cloned().collect(),
         ingress: state.ingress.clone(),
+        signing_key: Some(state.artifacts.key().to_string()),
     })
 }

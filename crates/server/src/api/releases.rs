@@ -7,11 +7,12 @@ use axum::extract::{Path, Query, State as Extract};
 use foreshore_identity::Right;
 use foreshore_model::api::{HistoryEntry, ReleaseAnswer, ReleaseRequest};
 use foreshore_model::{EnvironmentName, ServiceName, clock};
-use foreshore_release::{Decision, Wish, World, decide, select};
+use foreshore_release::{Decision, Wish, World, decide};
 use serde::Deserialize;
 
 use super::body::Body;
 use super::submit::{answered_before, release_answer, submit};
+use super::wish::{Asked, wish};
 use crate::access::Caller;
 use crate::problem::Problem;
 use crate::state::State;
@@ -22,8 +23,8 @@ pub(crate) async fn post(
     Body(request): Body<ReleaseRequest>,
 ) -> Result<Json<ReleaseAnswer>, Problem> {
     caller.must(&Right::Release, "release")?;
-    let world = state.writer.world();
-    let wish = match wish(&state, &world, &caller, &request).await {
+    let world = state.world();
+    let wish = match asked(&state, &world, &caller, &request).await {
         Ok(wish) => wish,
         Err(problem) if request.dry_run => return Err(problem),
         Err(problem) => {
@@ -41,30 +42,24 @@ pub(crate) async fn post(
     Ok(Json(release_answer(answer)?))
 }
 
-async fn wish(
+async fn asked(
     state: &State,
     world: &World,
     caller: &Caller,
     request: &ReleaseRequest,
 ) -> Result<Wish, Problem> {
-    let ReleaseRequest {
-        service,
-        environment,
-        selection,
-        ..
-    } = request;
-    let selected = select(world, service, environment, selection, request.hold)?;
-    let (artifact, intent) = state.artifacts.find(service, selected).await?;
+    let asked = Asked {
+        service: &request.service,
+        environment: &request.environment,
+        selection: &request.selection,
+        rollback: request.hold,
+    };
     Ok(Wish {
-        service: service.clone(),
-        environment: environment.clone(),
-        artifact,
-        intent,
-        actor: caller.0.actor.clone(),
         reason: request.reason.clone(),
         key: request.idempotency_key.clone(),
         expected: request.expected.clone(),
         hold: request.hold,
+        ..wish(state, world, &caller.0.actor, asked).await?
     })
 }
 

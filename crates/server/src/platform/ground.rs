@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::ports::{Ports, listen};
-use crate::roles::{self, NodeOptions, RoleError};
+use crate::roles::{self, CheckPlace, NodeOptions, RoleError};
 
 /// Where things are to run.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub enum GroundChoice {
     Cluster {
         kubeconfig: Option<PathBuf>,
         context: String,
+        /// Network namespace in which addresses of its services work; `host` for this process's.
+        network: Option<PathBuf>,
     },
 }
 
@@ -44,6 +46,7 @@ enum Kind {
     Cluster {
         kubeconfig: PathBuf,
         context: String,
+        network: Option<PathBuf>,
     },
 }
 
@@ -51,6 +54,8 @@ enum Kind {
 pub(super) struct Started {
     pub(super) client: Client,
     pub(super) kubeconfig: Option<PathBuf>,
+    /// Where from releases are checked.
+    pub(super) checks: CheckPlace,
     pub(super) tasks: JoinSet<Result<(), RoleError>>,
 }
 
@@ -65,6 +70,7 @@ pub(super) fn prepare(
         GroundChoice::Cluster {
             kubeconfig,
             context,
+            network,
         } => {
             let kubeconfig = match kubeconfig {
                 Some(path) => path.clone(),
@@ -75,6 +81,7 @@ pub(super) fn prepare(
                 kind: Kind::Cluster {
                     kubeconfig,
                     context: context.clone(),
+                    network: network.clone(),
                 },
                 ingress_address: None,
                 api_address: None,
@@ -111,11 +118,15 @@ pub(super) async fn start(
         Kind::Cluster {
             kubeconfig,
             context,
+            network,
         } => {
             let client = connect(&kubeconfig, Some(&context)).await?;
             return Ok(Started {
                 client,
                 kubeconfig: Some(kubeconfig),
+                checks: network
+                    .as_deref()
+                    .map_or_else(CheckPlace::outside, CheckPlace::named),
                 tasks,
             });
         }
@@ -146,6 +157,16 @@ pub(super) async fn start(
         capacity: None,
         program,
     };
+    let checks = if runtime == RuntimeKind::Simulated {
+        CheckPlace::Nowhere {
+            why: "pods are simulated here, so nothing answers".to_owned(),
+        }
+    } else {
+        CheckPlace::Ground {
+            ground: ground.clone(),
+            ingress: prepared.ingress_address,
+        }
+    };
     let parts = roles::NodeParts {
         client: client.clone(),
         ground,
@@ -156,6 +177,7 @@ pub(super) async fn start(
     Ok(Started {
         client,
         kubeconfig: Some(kubeconfig),
+        checks,
         tasks,
     })
 }

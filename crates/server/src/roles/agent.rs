@@ -1,17 +1,22 @@
 //! The agent role.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use foreshore_agent::{Agent, MirrorSource, Options, ServerOptions};
+use foreshore_agent::{Agent, CheckOptions, MirrorSource, Options, ServerOptions};
 use foreshore_cluster::{connect, connect_in_cluster};
 use foreshore_git::Credential;
 use foreshore_model::{EnvironmentName, SiteName};
+use foreshore_secret::Key;
+use foreshore_sys::Ground;
 use kube::Client;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::RoleError;
+use crate::credentials;
+use crate::error::ServerError;
 
 /// What an agent of its own process needs.
 #[derive(Debug)]
@@ -27,6 +32,55 @@ pub struct AgentOptions {
     pub token: String,
     pub environments: Vec<EnvironmentName>,
     pub site: SiteName,
+    pub checks: CheckPlace,
+    /// Opens sealed secrets; the key in the data directory if not given.
+    pub secret_key: Option<PathBuf>,
+}
+
+/// Where an agent stands when it checks releases.
+#[derive(Debug)]
+pub enum CheckPlace {
+    /// In the network of the cluster, as a pod is.
+    Here,
+    /// In this pinned network namespace.
+    Network(PathBuf),
+    /// On the ground of a platform that has its own ingress.
+    Ground {
+        ground: Ground,
+        ingress: Option<SocketAddr>,
+    },
+    /// Addresses of services lead nowhere from here.
+    Nowhere { why: String },
+}
+
+impl CheckPlace {
+    /// The place of an agent that was started outside of its cluster.
+    pub fn outside() -> Self {
+        Self::Nowhere {
+            why: "the agent is outside of the cluster's network; run it in the cluster, or name the network with `--cluster-network`".to_owned(),
+        }
+    }
+
+    /// A named network namespace, or `host` for the one this process is in.
+    pub fn named(network: &Path) -> Self {
+        if network == Path::new("host") {
+            Self::Here
+        } else {
+            Self::Network(network.to_owned())
+        }
+    }
+
+    fn options(self) -> Result<CheckOptions, RoleError> {
+        Ok(match self {
+            Self::Here => CheckOptions::new(Ok(Ground::current())),
+            Self::Network(pin) => CheckOptions::new(Ok(Ground::open(&pin)?)),
+            Self::Ground { ground, ingress } => CheckOptions {
+                ingress,
+                ..CheckOptions::new(Ok(ground))
+            },
+            Self::Nowhere { why } => CheckOptions::new(Err(why)),
+        })
+    }
 }
 
 /// Works until shutdown.
@@ -52,11 +106,18 @@ pub(crate) async fn make(client: Client, options: AgentOptions) -> Result<Agent,
         path: folder.clone(),
         cause,
     })?;
+    let key = match &options.secret_key {
+        Some(path) => Key::load(path),
+        None => credentials::agent_key(&options.data),
+    };
+    let key = key.map_err(ServerError::from)?;
+    tracing::info!(recipient = %key.recipient(), "secrets sealed for this key are opened");
     let credential = Credential::Bearer(token.clone());
     let url = options.config_repository;
     // Opening reads the disk and runs git once.
     let source = tokio::task::spawn_blocking(move || {
         MirrorSource::open(&folder.join("config.git"), &url, credential)
+            .map(|source| source.with_key(key))
     })
     .await
     .expect("opening a mirror does not panic")?;
@@ -65,6 +126,7 @@ pub(crate) async fn make(client: Client, options: AgentOptions) -> Result<Agent,
     })?;
     let mut settings = Options::new(client, Arc::new(source), options.environments, options.site);
     settings.server = Some(ServerOptions { url: server, token });
+    settings.checks = Some(options.checks.options()?);
     let (agent, _) = Agent::new(settings)?;
     Ok(agent)
 }

@@ -2,7 +2,7 @@
 
 use foreshore_model::Phase;
 use foreshore_model::api::{
-    ChangeAnswer, Explanation, FreezeRow, PolicyRow, Problem, ReleaseAnswer,
+    ChangeAnswer, Explanation, FreezeRow, PolicyRow, Problem, ReleaseAnswer, ReleaseDetail,
 };
 use serde_json::json;
 
@@ -81,6 +81,12 @@ async fn a_required_verdict_opens_the_way_only_when_it_passed() {
             outcome.verdicts = vec![passed.clone()];
         })
         .await;
+    // Nothing was decided since, and who looks sees it all the same.
+    let details: Vec<ReleaseDetail> = stage.get("/describe/release/dev/web").await;
+    assert_eq!(details[0].verdicts, std::slice::from_ref(&passed));
+    let explained = explain(&stage).await;
+    let term = explained.terms.iter().find(|term| term.name == "verdict");
+    assert!(term.is_some_and(|term| term.holds), "{explained:?}");
     let asked = stage.promote("web", "b").await.unwrap();
     assert!(
         matches!(asked, ReleaseAnswer::Requested { .. }),
@@ -92,5 +98,6 @@ async fn a_required_verdict_opens_the_way_only_when_it_passed() {
             outcome.verdicts = vec![failed];
         })
         .await;
-    refused(stage.promote("web", "c").await, 3, "never healthy in `dev`");
+    let asked = stage.promote("web", "c").await;
+    refused(asked, 3, "check `smoke` failed in `dev`");
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::stage::{Stage, text};
 
 /// Where the platform of a story runs its pods.
-pub(super) enum Ground {
+pub(crate) enum Ground {
     /// `foreshore up` brings it.
     Engine,
     /// A real control plane, with a node of ours that runs real processes.
@@ -29,7 +29,7 @@ pub(super) enum Ground {
 }
 
 impl Ground {
-    pub(super) async fn real() -> Result<Self> {
+    pub(crate) async fn real() -> Result<Self> {
         let mut cluster = Cluster::start(Kind::Real, Options::default()).await?;
         // Found free and given back: the node takes it a moment later.
         let ingress = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
@@ -44,7 +44,7 @@ impl Ground {
         })
     }
 
-    pub(super) async fn kubelet() -> Result<Self> {
+    pub(crate) async fn kubelet() -> Result<Self> {
         let mut cluster = Cluster::start(Kind::Real, Options::default()).await?;
         cluster
             .add_node(NodeOptions::new("kubelet", Runtime::Kubelet))
@@ -66,7 +66,7 @@ impl Ground {
     }
 
     /// Starts the platform and returns where ingress answers.
-    pub(super) async fn up(&mut self, stage: &mut Stage) -> Result<String> {
+    pub(crate) async fn up(&mut self, stage: &mut Stage) -> Result<String> {
         match self {
             Self::Engine => {
                 let up = stage
