@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use foreshore_identity::{Principal, Right};
+use foreshore_model::api::load::Loads;
 use foreshore_model::{SiteName, clock};
 use kube::Client;
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -18,6 +19,7 @@ use crate::board::Board;
 use crate::desk::Desk;
 use crate::listing::Facts;
 use crate::live::{Key, Make, Views};
+use crate::loads;
 use crate::routes;
 use crate::world::{self, World};
 
@@ -61,6 +63,7 @@ pub(crate) struct Inner {
     pub(crate) board: Arc<Board>,
     pub(crate) desk: Desk,
     pub(crate) world: watch::Receiver<Arc<World>>,
+    pub(crate) loads: watch::Receiver<Arc<Loads>>,
     pub(crate) offers: Offers,
     pub(crate) jobs: Arc<Jobs>,
     pub(crate) audit: Audit,
@@ -79,6 +82,7 @@ impl Inner {
             sites: self.board.sites(),
             world: self.world.borrow().clone(),
             jobs: self.jobs.clone(),
+            loads: self.loads.borrow().clone(),
             now: clock::now(),
             may_act,
         }
@@ -93,6 +97,14 @@ impl Dashboard {
         let (sender, world) = watch::channel(Arc::new(World::default()));
         tokio::spawn(world::follow(
             desk.clone(),
+            options.reader.clone(),
+            board.clone(),
+            sender,
+            shutdown.clone(),
+        ));
+        let (sender, loads) = watch::channel(Arc::new(Loads::default()));
+        tokio::spawn(loads::follow(
+            desk.clone(),
             options.reader,
             board.clone(),
             sender,
@@ -101,11 +113,13 @@ impl Dashboard {
         let jobs = Arc::new(Jobs::new(board.clone()));
         let make: Make = {
             let (board, world, jobs) = (board.clone(), world.clone(), jobs.clone());
+            let loads = loads.clone();
             Arc::new(move |(page, query, may_act): &Key| {
                 let facts = Facts {
                     sites: board.sites(),
                     world: world.borrow().clone(),
                     jobs: jobs.clone(),
+                    loads: loads.borrow().clone(),
                     now: clock::now(),
                     may_act: *may_act,
                 };
@@ -121,6 +135,7 @@ impl Dashboard {
                 board,
                 desk,
                 world,
+                loads,
                 offers: Offers::default(),
                 jobs,
                 audit: Audit::open(&options.audit)?,

@@ -25,7 +25,7 @@ pub(crate) struct Frame<'a> {
 }
 
 /// Path, name and key of each entry.
-pub(crate) const SECTIONS: [(&str, &str, &str); 9] = [
+pub(crate) const SECTIONS: [(&str, &str, &str); 10] = [
     ("/", "Overview", "o"),
     ("/services", "Services", "s"),
     ("/releases", "Releases", "r"),
@@ -33,6 +33,7 @@ pub(crate) const SECTIONS: [(&str, &str, &str); 9] = [
     ("/nodes", "Nodes", "n"),
     ("/events", "Events", "e"),
     ("/checks", "Checks", "c"),
+    ("/loads", "Load", "t"),
     ("/logs", "Logs", "l"),
     ("/audit", "Audit", "a"),
 ];

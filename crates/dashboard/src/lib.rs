@@ -21,6 +21,7 @@ mod frame;
 mod html;
 mod listing;
 mod live;
+mod loads;
 mod logs;
 mod page;
 mod project;

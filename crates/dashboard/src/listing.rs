@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use foreshore_model::api::load::Loads;
 use jiff::Timestamp;
 
 use crate::cell::{Column, Row};
@@ -23,6 +24,7 @@ pub(crate) struct Facts {
     pub(crate) sites: Vec<Arc<Site>>,
     pub(crate) world: Arc<World>,
     pub(crate) jobs: Arc<crate::act::Jobs>,
+    pub(crate) loads: Arc<Loads>,
     pub(crate) now: Timestamp,
     /// Whether the reader may change anything; else no buttons are shown.
     pub(crate) may_act: bool,
@@ -283,6 +285,13 @@ fn foot(
         html.text(&format!(" ({all} without the filter)"));
     }
     html.raw("</span>");
+    pager(&mut html, path, query, (page, pages));
+    exports(&mut html, path, query);
+    html
+}
+
+/// Links to the pages before and after this one, where there are any.
+pub(crate) fn pager(html: &mut Html, path: &str, query: &Query, (page, pages): (usize, usize)) {
     for (wanted, to, words) in [
         (page > 1, page.wrapping_sub(1), "← Previous"),
         (page < pages, page + 1, "Next →"),
@@ -292,6 +301,10 @@ fn foot(
                 .link(&query.with("page", Some(&to.to_string())).href(path), words);
         }
     }
+}
+
+/// Links to the same rows as files.
+pub(crate) fn exports(html: &mut Html, path: &str, query: &Query) {
     html.raw("<span class=export>");
     for (suffix, words) in [(".csv", "CSV"), (".json", "JSON")] {
         let to = query
@@ -305,7 +318,6 @@ fn foot(
             .raw("</a> ");
     }
     html.raw("</span>");
-    html
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod checks;
 pub(crate) mod events;
+pub(crate) mod loads;
 pub(crate) mod nodes;
 pub(crate) mod overview;
 pub(crate) mod pod;
@@ -30,6 +31,8 @@ pub(crate) enum Page {
     Nodes,
     Events,
     Checks,
+    Loads,
+    Load(String),
     /// What became of something that was confirmed.
     Done(String),
 }
@@ -52,6 +55,8 @@ impl Page {
             ["nodes"] => Self::Nodes,
             ["events"] => Self::Events,
             ["checks"] => Self::Checks,
+            ["loads"] => Self::Loads,
+            ["loads", id] => Self::Load(id.to_owned()),
             ["done", id] => Self::Done(id.to_owned()),
             _ => return None,
         })
@@ -73,6 +78,8 @@ impl Page {
             Self::Nodes => "/nodes".to_owned(),
             Self::Events => "/events".to_owned(),
             Self::Checks => "/checks".to_owned(),
+            Self::Loads => "/loads".to_owned(),
+            Self::Load(id) => format!("/loads/{id}"),
             Self::Done(id) => format!("/done/{id}"),
         }
     }
@@ -87,6 +94,7 @@ impl Page {
             Self::Nodes => "/nodes",
             Self::Events => "/events",
             Self::Checks => "/checks",
+            Self::Loads | Self::Load(_) => "/loads",
             Self::Done(_) => "/audit",
         }
     }
@@ -122,6 +130,8 @@ impl Page {
                     crate::act::jobs::parts(&job, facts.may_act),
                 )
             }
+            Self::Loads => ("Load".to_owned(), loads::list(facts)),
+            Self::Load(id) => (loads::title(id, facts)?, loads::parts(id, facts)?),
             Self::Checks => (
                 "Checks".to_owned(),
                 listing::parts(&checks::Checks, query, facts),
@@ -171,6 +181,8 @@ mod tests {
             "/nodes",
             "/events",
             "/checks",
+            "/loads",
+            "/loads/r1",
             "/done/1",
         ] {
             assert_eq!(Page::of(path).unwrap().path(), path);

@@ -49,6 +49,8 @@ pub(crate) fn router(inner: Arc<Inner>) -> Router {
         "/nodes",
         "/events",
         "/checks",
+        "/loads",
+        "/loads/{id}",
         "/done/{id}",
     ] {
         router = router.route(path, get(pages::show));

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use foreshore_model::Phase;
+use foreshore_model::api::ServiceStatus;
+use foreshore_model::{Outcome, Phase, Verdict};
 use jiff::Timestamp;
 
 use crate::cell::{Cell, Column, Row, Tone};
@@ -94,6 +95,10 @@ fn releases(facts: &Facts, items: &mut Vec<Item>) {
                 to: to.clone(),
             });
         }
+        for outcome in &status.outcomes {
+            let made = outcome.verdicts.iter();
+            items.extend(made.map(|verdict| made_after(status, outcome, verdict)));
+        }
         for verdict in &status.release.verdicts {
             items.push(Item {
                 kind: "verdict",
@@ -111,6 +116,26 @@ fn releases(facts: &Facts, items: &mut Vec<Item>) {
                 to: to.clone(),
             });
         }
+    }
+}
+
+/// A verdict on what runs, made once it was healthy.
+fn made_after(status: &ServiceStatus, outcome: &Outcome, verdict: &Verdict) -> Item {
+    let gate = if verdict.gate { ", a gate" } else { "" };
+    Item {
+        kind: "check",
+        target: format!("{}: {}", status.service, verdict.check),
+        environment: verdict.environment.to_string(),
+        site: outcome.site.to_string(),
+        tone: match (verdict.passed, verdict.unknown) {
+            (true, _) => Tone::Good,
+            (false, true) => Tone::Unknown,
+            (false, false) => Tone::Bad,
+        },
+        word: verdict.word().to_owned(),
+        why: format!("release {}{gate}: {}", outcome.sequence, verdict.summary),
+        at: Some(verdict.at),
+        to: format!("/services/{}", status.service),
     }
 }
 

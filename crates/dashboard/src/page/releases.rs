@@ -8,7 +8,7 @@ use foreshore_model::config::Request;
 
 use crate::cell::{self, Tone};
 use crate::html::Html;
-use crate::listing::{Facts, contains};
+use crate::listing::{self, Facts, contains};
 use crate::page::services;
 use crate::query::{Query, href};
 use crate::view::{Part, TableView};
@@ -322,30 +322,8 @@ fn foot(query: &Query, (page, pages): (usize, usize), (found, all): (usize, usiz
     html.raw("<span>")
         .text(&format!("{found} of {all} services"));
     html.raw("</span>");
-    for (wanted, to, words) in [
-        (page > 1, page.wrapping_sub(1), "← Previous"),
-        (page < pages, page + 1, "Next →"),
-    ] {
-        if wanted {
-            html.raw(" ").link(
-                &query.with("page", Some(&to.to_string())).href("/releases"),
-                words,
-            );
-        }
-    }
+    listing::pager(&mut html, "/releases", query, (page, pages));
     // The same as a flat list; a matrix is not what spreadsheets and programs want.
-    html.raw("<span class=export>");
-    for (suffix, words) in [(".csv", "CSV"), (".json", "JSON")] {
-        let to = query
-            .with("page", None)
-            .with("size", None)
-            .href(&format!("/services{suffix}"));
-        html.raw("<a download")
-            .attribute("href", &to)
-            .raw(">")
-            .text(words)
-            .raw("</a> ");
-    }
-    html.raw("</span>");
+    listing::exports(&mut html, "/services", query);
     html
 }

@@ -7,6 +7,7 @@ mod cluster;
 mod exports;
 mod faults;
 mod hostile;
+mod loads;
 mod pages;
 mod security;
 mod server;

@@ -3,7 +3,7 @@
 use crate::server::release;
 use crate::stage::{Stage, pod};
 
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 15] = [
     "/",
     "/services",
     "/services/web",
@@ -14,6 +14,7 @@ const PAGES: [&str; 14] = [
     "/nodes",
     "/events",
     "/checks",
+    "/loads",
     "/logs?service=web",
     "/audit",
     "/search?q=web",

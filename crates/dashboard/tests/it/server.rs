@@ -16,6 +16,7 @@ pub(crate) type Arrived = (String, Value);
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
     status: watch::Sender<Value>,
+    loads: watch::Sender<Value>,
     pub(crate) arrived: Arc<Mutex<Vec<Arrived>>>,
 }
 
@@ -38,6 +39,7 @@ impl Api {
         let status = json!({"version": "1", "commit": "0123456789abcdef", "services": services, "requests": [], "agents": []});
         Self {
             status: watch::Sender::new(status),
+            loads: watch::Sender::new(json!({"version": 1, "runs": []})),
             arrived: Arc::default(),
         }
     }
@@ -51,9 +53,18 @@ impl Api {
         });
     }
 
+    /// Makes these the load runs that the server knows of.
+    pub(crate) fn set_loads(&self, runs: &[Value]) {
+        self.loads.send_modify(|loads| {
+            loads["version"] = json!(loads["version"].as_u64().unwrap() + 1);
+            loads["runs"] = json!(runs);
+        });
+    }
+
     pub(crate) fn router(&self) -> Router {
         Router::new()
             .route("/api/v1/status", get(status))
+            .route("/api/v1/loads", get(loads))
             .route("/api/v1/freezes", get(|| async { Json(json!([])) }))
             .route("/api/v1/releases", post(releases))
             .route("/api/v1/operations/{environment}/{service}", post(operations))
@@ -82,6 +93,19 @@ async fn status(State(api): State<Api>, RawQuery(query): RawQuery) -> Json<Value
         drop(tokio::time::timeout(Duration::from_secs(20), changed).await);
     }
     Json(api.status.borrow().clone())
+}
+
+async fn loads(State(api): State<Api>, RawQuery(query): RawQuery) -> Json<Value> {
+    let query = query.unwrap_or_default();
+    let known = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("after=")?.parse::<u64>().ok());
+    let mut receiver = api.loads.subscribe();
+    let changed = receiver.wait_for(|loads| loads["version"].as_u64() != known);
+    // Both ends are an answer.
+    drop(tokio::time::timeout(Duration::from_secs(20), changed).await);
+    let answer = api.loads.borrow().clone();
+    Json(answer)
 }
 
 async fn releases(State(api): State<Api>, request: Request) -> Json<Value> {
