@@ -16,6 +16,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Run a cluster in the foreground until SIGTERM or Ctrl-C
 #[derive(Debug, Parser)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 struct Arguments {
     /// Which Kubernetes API to run
     ground: Which,

@@ -1,7 +1,7 @@
 //! What may not change once it is there, and the words of the refusal: recorded from the
 //! real one.
 
-use std::{fs, path::Path};
+use std::{fmt::Write as _, fs, path::Path};
 
 use serde_json::{Value, json};
 
@@ -19,18 +19,18 @@ const WHOLE_MAX: usize = 520;
 /// An object, and a merge patch that changes of it what may not change.
 struct Case {
     what: &'static str,
-    /// Path below the namespace, with the group.
-    path: &'static str,
+    /// Group and plural below the namespace, or a whole path.
+    place: &'static str,
     object: Value,
-    patch: Value,
+    change: Value,
 }
 
-fn case(what: &'static str, path: &'static str, object: Value, patch: Value) -> Case {
+fn case(what: &'static str, place: &'static str, object: Value, change: Value) -> Case {
     Case {
         what,
-        path,
+        place,
         object,
-        patch,
+        change,
     }
 }
 
@@ -325,14 +325,14 @@ fn path(world: &World, place: &str) -> String {
     }
 }
 
-async fn answers(world: &World, cases: Vec<Case>) -> String {
+async fn answers(world: &World, all: Vec<Case>) -> String {
     let mut lines = String::new();
-    for case in cases {
-        let collection = path(world, case.path);
+    for case in all {
+        let collection = path(world, case.place);
         let made = world.post(&collection, case.object).await.ok();
         let name = made["metadata"]["name"].as_str().unwrap();
         let object = format!("{collection}/{name}");
-        let reply = world.merge(&object, case.patch).await;
+        let reply = world.merge(&object, case.change).await;
         let message = reply.body["message"].as_str().unwrap_or_default();
         // Names of the whole cluster are made by the server.
         let message = if name.starts_with("immutable-") {
@@ -354,12 +354,9 @@ async fn answers(world: &World, cases: Vec<Case>) -> String {
             .map(|cause| format!("{} {}", cause["reason"], cause["field"]))
             .collect();
         causes.dedup();
-        lines.push_str(&format!(
-            "{}: {} {message} [{}]\n",
-            case.what,
-            reply.code,
-            causes.join(", ").replace('"', "")
-        ));
+        let (what, code) = (case.what, reply.code);
+        let blamed = causes.join(", ").replace('"', "");
+        writeln!(lines, "{what}: {code} {message} [{blamed}]").unwrap();
         // Foreground waits for what a controller made of it.
         let gone = json!({"gracePeriodSeconds": 0, "propagationPolicy": "Background"});
         world.delete(&object, gone).await.ok();
