@@ -71,7 +71,7 @@ fn limits(root: &Path) -> String {
 
 fn hint(error: &io::Error) -> &'static str {
     if error.kind() == io::ErrorKind::PermissionDenied {
-        " (needs root or user namespaces)"
+        " (needs root)"
     } else {
         ""
     }
@@ -99,8 +99,25 @@ fn try_sandbox(root: &Path) -> Result<(), Refusal> {
     tried
 }
 
+/// Images name the user they run as, who must exist in the user namespace that
+/// this program is in: outside of containers all do.
+fn other_users() -> io::Result<()> {
+    let map = std::fs::read_to_string("/proc/self/uid_map")?;
+    let ends = map.lines().filter_map(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u64>);
+        let (first, _, count) = (numbers.next()?, numbers.next()?, numbers.next()?);
+        Some(first.ok()? + count.ok()?)
+    });
+    if ends.max() > Some(u64::from(foreshore_image::USER_ID)) {
+        return Ok(());
+    }
+    let words = "this user namespace has too few users";
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, words))
+}
+
 /// Namespaces and mounts made here end with the thread.
 fn enter(scratch: &Path) -> Result<(), Refusal> {
+    other_users().map_err(|error| ("run images as their users", error))?;
     let part = |name: &str| scratch.join(name);
     mount::unshare(Namespaces::MountsNameIpc)
         .map_err(|error| ("make mount, name and IPC namespaces", error))?;

@@ -18,7 +18,6 @@ mod network;
 mod nodes;
 mod objects;
 mod registry;
-mod rights;
 mod roll;
 mod sandbox;
 mod simulated;
