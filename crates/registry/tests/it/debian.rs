@@ -1,6 +1,5 @@
 //! The same client against ours and against Debian's `docker-registry`, a second implementation of the protocol.
 
-use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,7 +12,7 @@ use foreshore_image::{
 use foreshore_model::Digest;
 use foreshore_registry::Options;
 
-use crate::fixture::{Running, image};
+use crate::fixture::{Running, image, not_run};
 
 const PROGRAM: &str = "docker-registry";
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -38,12 +37,7 @@ impl Other {
     async fn start(test: &str) -> Option<Self> {
         let found = std::env::split_paths(&path()).any(|folder| folder.join(PROGRAM).is_file());
         if !found {
-            // Past what the test's output is captured for: `cargo xtask test` counts it as not run.
-            writeln!(
-                std::io::stderr(),
-                "testkit: not run: {test}: no {PROGRAM} (Debian package of that name)"
-            )
-            .unwrap();
+            not_run(test, &format!("no {PROGRAM} (Debian package of that name)"));
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
@@ -115,10 +109,6 @@ impl Starting {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test looks for the program where the shell would"
-)]
 fn path() -> std::ffi::OsString {
     std::env::var_os("PATH").unwrap_or_default()
 }

@@ -101,6 +101,13 @@ impl Running {
     }
 }
 
+/// Says that a test shows nothing here, past what its output is captured for: `cargo xtask test` counts it.
+pub(crate) fn not_run(test: &str, reason: &str) {
+    use std::io::Write as _;
+    // Without a standard error there is nobody to tell.
+    writeln!(std::io::stderr(), "testkit: not run: {test}: {reason}").ok();
+}
+
 /// Packs an image whose program is `content`.
 pub(crate) fn image(store: &Store, directory: &Path, content: &[u8]) -> Image {
     let program = directory.join("program");
