@@ -50,7 +50,9 @@ async fn main() -> Result<(), Failure> {
     let server = Server::start(options, shutdown.clone()).await?;
     let bench = Bench {
         url: server.url().to_owned(),
-        token: credentials::read(folder.path(), "owner")?.token,
+        token: credentials::read(folder.path(), "owner")
+            .ok_or("the server wrote no credential for its owner")?
+            .token,
         repository: folder.path().join("server/config.git"),
         http: reqwest::Client::new(),
     };
