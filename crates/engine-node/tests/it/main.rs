@@ -18,6 +18,7 @@ mod network;
 mod nodes;
 mod objects;
 mod registry;
+mod rights;
 mod roll;
 mod sandbox;
 mod simulated;
