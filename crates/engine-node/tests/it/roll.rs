@@ -97,7 +97,7 @@ pub(crate) async fn a_rolling_update_loses_no_request(ground: Kind) {
         update(&fixture, "shop", revision).await;
         until_rolled_out(&fixture, "shop").await;
     }
-    check(&callers.stop().await, 100);
+    check(&callers.stop().await, 1);
     fixture.finish().await;
 }
 
@@ -128,6 +128,6 @@ pub(crate) async fn an_ingress_that_changes_loses_no_request(ground: Kind) {
             .unwrap();
         edge.until(&other, "/", "shop /").await;
     }
-    check(&callers.stop().await, 10);
+    check(&callers.stop().await, 1);
     fixture.finish().await;
 }

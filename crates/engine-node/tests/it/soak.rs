@@ -137,7 +137,7 @@ pub(crate) async fn random_kills_lose_no_request_and_leave_nothing_behind(ground
         edge.until_heard(&fixture, &format!("heard-{count}")).await;
         count += 1;
     }
-    check(&callers.stop().await, 100);
+    check(&callers.stop().await, 1);
 
     let api: Api<Deployment> = Api::namespaced(fixture.client.clone(), &fixture.name);
     let all = DeleteParams::background();
