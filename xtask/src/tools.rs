@@ -17,7 +17,10 @@ use anyhow::{Context as _, Result};
 use crate::repository;
 
 pub(crate) use cargo_deny::cargo_deny;
-pub(crate) use packages::{ensure as ensure_packages, ensure_for_browser, ensure_for_kubelet};
+pub(crate) use packages::{
+    ensure as ensure_packages, ensure_for_benches, ensure_for_browser, ensure_for_kubelet,
+    ensure_for_registry,
+};
 
 /// The folder outside the clone.
 #[derive(Debug, Clone)]

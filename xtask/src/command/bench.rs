@@ -56,65 +56,96 @@ enum Benchmark {
     Engine,
     /// The server's releases and the agent's fleets
     Releases,
+    /// Pods, their rolling updates, their ingress beside nginx, their logs
+    Pods,
+    /// Plans, rendering beside helm, images, the registry beside Debian's
+    Plans,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let (title, unit, profile) = match arguments.name {
-        Benchmark::RealStart => (
+    let rounds = arguments.rounds;
+    match arguments.name {
+        Benchmark::RealStart => one(
             "Start of the real control plane until pods are admitted",
             "seconds",
             "dev",
+            &starts("real", rounds)?,
         ),
-        Benchmark::EngineStart => (
+        Benchmark::EngineStart => one(
             "Start of the embedded engine until it answers",
             "seconds",
             "dev",
+            &starts("engine", rounds)?,
         ),
-        Benchmark::Up => ("`up` from nothing to its URL", "seconds", "release"),
-        Benchmark::PushToReady => (
+        Benchmark::Up => {
+            let platform = Platform::prepare()?;
+            let measured = repeat(rounds, || platform.start_once())?;
+            one(
+                "`up` from nothing to its URL",
+                "seconds",
+                "release",
+                &measured,
+            )
+        }
+        Benchmark::PushToReady => one(
             "A changed setting to healthy pods in dev",
             "seconds",
             "release",
+            &Platform::prepare()?.push_to_ready(rounds)?,
         ),
-        Benchmark::Memory => ("Memory of the whole platform at rest", "MiB", "release"),
-        Benchmark::Load => {
-            load::measure(arguments.rounds)?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        Benchmark::Engine => {
-            engine::measure(arguments.rounds, arguments.part.as_deref())?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        Benchmark::Releases => {
-            figures::measure("Releases", "foreshore-server", "releases", arguments.rounds)?;
-            figures::measure("Agent", "foreshore-agent", "fleet", arguments.rounds)?;
-            return Ok(ExitCode::SUCCESS);
-        }
-    };
-    let rounds = match arguments.name {
-        Benchmark::Load | Benchmark::Engine | Benchmark::Releases => {
-            unreachable!("they wrote sections of their own")
-        }
-        Benchmark::RealStart => starts("real", arguments.rounds)?,
-        Benchmark::EngineStart => starts("engine", arguments.rounds)?,
-        Benchmark::Up => {
-            let platform = Platform::prepare()?;
-            repeat(arguments.rounds, || platform.start_once())?
-        }
-        Benchmark::PushToReady => Platform::prepare()?.push_to_ready(arguments.rounds)?,
         Benchmark::Memory => {
             let platform = Platform::prepare()?;
-            repeat(arguments.rounds, || platform.memory_at_rest())?
+            let measured = repeat(rounds, || platform.memory_at_rest())?;
+            one(
+                "Memory of the whole platform at rest",
+                "MiB",
+                "release",
+                &measured,
+            )
         }
-    };
+        Benchmark::Load => load::measure(rounds),
+        Benchmark::Engine => engine::measure(rounds, arguments.part.as_deref()),
+        Benchmark::Releases => {
+            let words = [rounds.to_string()];
+            figures::measure("Releases", "foreshore-server", "releases", &words)?;
+            figures::measure("Agent", "foreshore-agent", "fleet", &words)
+        }
+        Benchmark::Pods => {
+            tools::ensure_for_benches()?;
+            let words = ["--rounds".to_owned(), rounds.to_string()];
+            figures::measure("Pods", "foreshore-engine-node", "pods", &words)
+        }
+        Benchmark::Plans => plans(rounds),
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the only section of a benchmark.
+fn one(title: &str, unit: &str, profile: &str, rounds: &[f64]) -> Result<()> {
     Report {
         title,
         unit,
         profile,
-        rounds: &rounds,
+        rounds,
     }
-    .write()?;
-    Ok(ExitCode::SUCCESS)
+    .write()
+}
+
+fn plans(rounds: usize) -> Result<()> {
+    tools::ensure_for_benches()?;
+    let cache = Cache::locate()?;
+    tools::oracle(&cache)?;
+    let words = [
+        "--rounds".to_owned(),
+        rounds.to_string(),
+        "--foreshore".to_owned(),
+        figures::foreshore().display().to_string(),
+        "--helm".to_owned(),
+        cache.programs().join("helm").display().to_string(),
+        "--docker-registry".to_owned(),
+        "/usr/bin/docker-registry".to_owned(),
+    ];
+    figures::measure("Plans", "foreshore-plan", "plans", &words)
 }
 
 fn repeat(rounds: usize, mut measure: impl FnMut() -> Result<f64>) -> Result<Vec<f64>> {

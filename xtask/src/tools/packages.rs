@@ -53,6 +53,38 @@ const KUBELET: [Program; 4] = [
     },
 ];
 
+/// A second registry, and what stands beside ours in benchmarks.
+const REGISTRY: [Program; 2] = [
+    Program {
+        name: "docker-registry",
+        package: "docker-registry",
+    },
+    Program {
+        name: "skopeo",
+        package: "skopeo",
+    },
+];
+
+/// Who stands beside us in benchmarks.
+const BENCHES: [Program; 4] = [
+    Program {
+        name: "wrk",
+        package: "wrk",
+    },
+    Program {
+        name: "nginx",
+        package: "nginx-light",
+    },
+    Program {
+        name: "taskset",
+        package: "util-linux",
+    },
+    Program {
+        name: "docker-registry",
+        package: "docker-registry",
+    },
+];
+
 /// For the pages in a real browser.
 const BROWSER: [Program; 3] = [
     Program {
@@ -81,6 +113,20 @@ pub(crate) fn ensure_for_kubelet() {
             "the tests of a real kubelet will not be run: {error:#}"
         ));
     }
+}
+
+/// The same for a second registry; without it the tests of that are not run.
+pub(crate) fn ensure_for_registry() {
+    if let Err(error) = install(&REGISTRY) {
+        terminal::note(&format!(
+            "the tests of a second registry will not be run: {error:#}"
+        ));
+    }
+}
+
+/// The same for benchmarks.
+pub(crate) fn ensure_for_benches() -> Result<()> {
+    install(&BENCHES)
 }
 
 /// The same for the tests of pages in a browser.

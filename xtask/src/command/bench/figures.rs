@@ -1,6 +1,9 @@
 //! Programs that measure by themselves and print a line of JSON for each figure.
 
-use std::process::{Command, Stdio};
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
@@ -10,33 +13,35 @@ use crate::{shell, terminal, tools};
 
 /// One line that such a program prints.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Figure {
-    name: String,
-    unit: String,
-    rounds: Vec<f64>,
+#[serde(untagged)]
+enum Figure {
+    Measured {
+        name: String,
+        unit: String,
+        rounds: Vec<f64>,
+    },
+    /// What it takes was not there.
+    Not { name: String, not_measured: String },
 }
 
 /// Builds an example in the release profile, runs it and writes what it says.
-pub(super) fn measure(title: &str, package: &str, example: &str, rounds: usize) -> Result<()> {
-    tools::ensure_packages()?;
+pub(super) fn measure(
+    title: &str,
+    package: &str,
+    example: &str,
+    arguments: &[String],
+) -> Result<()> {
     let mut cargo = shell::cargo();
-    cargo.args([
-        "build",
-        "--release",
-        "--package",
-        package,
-        "--example",
-        example,
-    ]);
+    cargo.args(["build", "--release", "--package", package]);
+    cargo.args(["--example", example]);
     // The programs it starts lie beside it.
     cargo.args(["--package", "foreshore-cli", "--bin", "foreshore"]);
     shell::run(&mut cargo)?;
     let program = tools::target().join("release/examples").join(example);
     let output = Command::new(&program)
-        .arg(rounds.to_string())
+        .args(arguments)
         .env("FORESHORE_CACHE", tools::Cache::locate()?.path())
-        .env("FORESHORE_BIN", tools::target().join("release/foreshore"))
+        .env("FORESHORE_BIN", foreshore())
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("cannot run `{}`", program.display()))?;
@@ -45,20 +50,34 @@ pub(super) fn measure(title: &str, package: &str, example: &str, rounds: usize) 
         "`{example}` ended with {}",
         output.status
     );
-    let figures = figures(&String::from_utf8(output.stdout).context("it did not answer in text")?)?;
+    let text = String::from_utf8(output.stdout).context("it did not answer in text")?;
+    let figures = figures(&text)?;
     ensure!(!figures.is_empty(), "`{example}` printed no figure");
-    for figure in figures {
-        let title = format!("{title}: {}", figure.name);
-        terminal::note(&format!("{title}: {:?} {}", figure.rounds, figure.unit));
-        Report {
-            title: &title,
-            unit: &figure.unit,
-            profile: "release",
-            rounds: &figure.rounds,
+    figures.iter().try_for_each(|figure| write(title, figure))
+}
+
+/// The released program, which figures are of.
+pub(super) fn foreshore() -> PathBuf {
+    tools::target().join("release/foreshore")
+}
+
+fn write(title: &str, figure: &Figure) -> Result<()> {
+    let (name, unit, rounds) = match figure {
+        Figure::Measured { name, unit, rounds } => (name, unit, rounds),
+        Figure::Not { name, not_measured } => {
+            terminal::note(&format!("{title}: {name} was not measured: {not_measured}"));
+            return Ok(());
         }
-        .write()?;
+    };
+    let title = format!("{title}: {name}");
+    terminal::note(&format!("{title}: {rounds:.2?} {unit}"));
+    Report {
+        title: &title,
+        unit,
+        profile: "release",
+        rounds,
     }
-    Ok(())
+    .write()
 }
 
 fn figures(text: &str) -> Result<Vec<Figure>> {
@@ -72,14 +91,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_line_is_a_figure() {
-        let read = figures("{\"name\":\"a\",\"unit\":\"ms\",\"rounds\":[1,2.5]}\n").unwrap();
-        assert_eq!(read[0].name, "a");
-        assert_eq!(read[0].rounds, [1.0, 2.5]);
+    fn each_line_is_a_figure_or_says_why_there_is_none() {
+        let text = "{\"name\":\"a\",\"unit\":\"ms\",\"rounds\":[1,2.5]}\n{\"name\":\"b\",\"not_measured\":\"no b\"}\n";
+        let read = figures(text).unwrap();
+        assert!(matches!(&read[0], Figure::Measured { rounds, .. } if *rounds == [1.0, 2.5]));
+        assert!(matches!(&read[1], Figure::Not { not_measured, .. } if not_measured == "no b"));
     }
 
     #[test]
     fn anything_else_is_an_error() {
         assert!(figures("hello\n").is_err());
+        assert!(figures("{\"name\":\"a\"}\n").is_err());
     }
 }
