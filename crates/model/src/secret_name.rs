@@ -14,7 +14,9 @@ pub struct SecretName(String);
 
 /// Why a text is no name of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no name of a secret: letters, digits and `_`, not a digit first, at most {BYTES_MAX} of them")]
+#[error(
+    "`{text}` is no name of a secret: letters, digits and `_`, not a digit first, at most {BYTES_MAX} of them"
+)]
 pub struct SecretNameError {
     text: String,
 }
