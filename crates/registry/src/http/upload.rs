@@ -14,6 +14,7 @@ use futures::{Stream, StreamExt};
 use super::query;
 use crate::problem::Problem;
 use crate::registry::{Registry, RegistryError, blocking};
+use crate::upload::Writing;
 
 /// Why a client's content stopped.
 #[derive(Debug, thiserror::Error)]
@@ -165,6 +166,23 @@ fn check_start(parts: &Parts, length: u64) -> Result<(), RegistryError> {
     }
 }
 
+/// Keeps what came so far if the client can go on from there; otherwise it would only take space.
+fn stopped(
+    registry: &Registry,
+    id: &str,
+    writing: Writing,
+    writer: BlobWriter,
+    error: RegistryError,
+) -> Problem {
+    if matches!(error, RegistryError::Interrupted) {
+        writing.put_back(writer);
+    } else {
+        drop(writing);
+        registry.inner.uploads.end(id);
+    }
+    error.into()
+}
+
 pub(super) async fn append(
     registry: &Registry,
     repository: &str,
@@ -192,8 +210,10 @@ pub(super) async fn append(
     }
     let (writer, poured) = pour(registry, writer, body).await;
     let length = writer.length();
+    if let Err(error) = poured {
+        return Err(stopped(registry, id, writing, writer, error));
+    }
     writing.put_back(writer);
-    poured?;
     Ok(progress(StatusCode::ACCEPTED, repository, id, length))
 }
 
@@ -221,8 +241,7 @@ pub(super) async fn finish(
     }
     let (writer, poured) = pour(registry, writer, body).await;
     if let Err(error) = poured {
-        writing.put_back(writer);
-        return Err(error.into());
+        return Err(stopped(registry, id, writing, writer, error));
     }
     drop(writing);
     registry.inner.uploads.end(id);

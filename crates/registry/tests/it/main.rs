@@ -8,6 +8,7 @@
 mod access;
 mod debian;
 mod fixture;
+mod full;
 mod images;
 mod protocol;
 mod restart;
