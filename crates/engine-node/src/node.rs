@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foreshore_model::chain;
 use foreshore_sys::cgroup::Layout;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Pod;
@@ -117,8 +118,13 @@ impl Node {
             let groups = open_groups(&options);
             let context = Context::new(options, name, index, addresses, events, groups);
             let context = Arc::new(context);
-            if context.options.runtime != RuntimeKind::Simulated {
-                kubelets.push(Kubelet::bind(Arc::clone(&context))?);
+            match Kubelet::bind(Arc::clone(&context)) {
+                Ok(kubelet) => kubelets.push(kubelet),
+                // Virtual nodes may be where no ground is; only their logs are missed.
+                Err(error) if context.options.runtime == RuntimeKind::Simulated => {
+                    tracing::debug!(error = chain(&error), "logs of this node cannot be read");
+                }
+                Err(error) => return Err(error.into()),
             }
             contexts.push(context);
         }

@@ -161,7 +161,12 @@ impl Engine {
         ));
         if options.simulated_nodes > 0 {
             let client = api.client(UserInfo::component("system:simulated-nodes"));
-            let nodes = simulated::nodes(client, &folder, options.simulated_nodes)?;
+            let nodes = simulated::nodes(
+                client,
+                &folder,
+                options.ground.clone(),
+                options.simulated_nodes,
+            )?;
             let stop = shutdown.clone();
             tasks.spawn(async move {
                 nodes.run(stop).await;

@@ -13,8 +13,13 @@ use crate::error::EngineError;
 /// count from below.
 const FIRST_INDEX: u8 = 100;
 
-/// Prepares `count` nodes named `simulated-…`.
-pub(crate) fn nodes(client: Client, folder: &Path, count: u8) -> Result<Node, EngineError> {
+/// Prepares `count` nodes named `simulated-…`; their logs can be read where there is a ground.
+pub(crate) fn nodes(
+    client: Client,
+    folder: &Path,
+    ground: Option<Ground>,
+    count: u8,
+) -> Result<Node, EngineError> {
     let root = folder.join("simulated");
     // They never pull an image; the store stays empty.
     let images =
@@ -23,7 +28,7 @@ pub(crate) fn nodes(client: Client, folder: &Path, count: u8) -> Result<Node, En
         client,
         "simulated",
         RuntimeKind::Simulated,
-        Ground::current(),
+        ground.unwrap_or_else(Ground::current),
         root,
         std::path::PathBuf::new(),
         images,

@@ -13,7 +13,9 @@ use serde::Deserialize;
 use super::follow::{Reader, Wish};
 use crate::context::Context;
 use crate::folders::PodFolder;
+use crate::options::RuntimeKind;
 use crate::pod::backoff::later;
+use crate::pod::state::Phase;
 
 /// Answers waiting for a slow client; the log itself is the buffer behind it.
 const CHUNKS: usize = 4;
@@ -81,6 +83,9 @@ pub(super) async fn logs(
         Ok(wish) => wish,
         Err(words) => return (StatusCode::BAD_REQUEST, words).into_response(),
     };
+    if context.options.runtime == RuntimeKind::Simulated {
+        return synthetic(&context, &namespace, &pod, &container, &wish);
+    }
     let folder = match find(
         &context,
         &namespace,
@@ -96,6 +101,42 @@ pub(super) async fn logs(
     tokio::spawn(reader.send(chunks));
     let body = Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(stream));
     ([(header::CONTENT_TYPE, "text/plain")], body).into_response()
+}
+
+/// The log of a container that only seems to run: one line, which says that.
+fn synthetic(
+    context: &Context,
+    namespace: &str,
+    pod: &str,
+    container: &str,
+    wish: &Wish,
+) -> Response {
+    let record = context.record(namespace, pod);
+    let begun = record.and_then(|record| {
+        let state = record.state.containers.get(container)?;
+        match (&state.phase, &state.last) {
+            (Phase::Running { since }, _) => Some(*since),
+            (Phase::Ended(finished), _) | (_, Some(finished)) => Some(finished.started_at),
+            _ => None,
+        }
+    });
+    let Some(begun) = begun else {
+        let words = format!("container \"{container}\" in pod \"{pod}\" is waiting to start\n");
+        return (StatusCode::BAD_REQUEST, words).into_response();
+    };
+    let time = if wish.timestamps {
+        format!("{begun} ")
+    } else {
+        String::new()
+    };
+    let text = if wish.tail_lines == Some(0) {
+        String::new()
+    } else {
+        format!(
+            "{time}synthetic: container \"{container}\" of pod \"{pod}\" is simulated; nothing runs in it, and this line is all it logs\n"
+        )
+    };
+    ([(header::CONTENT_TYPE, "text/plain")], text).into_response()
 }
 
 /// The folder of the start whose log is wanted.

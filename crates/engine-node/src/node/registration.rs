@@ -185,8 +185,8 @@ fn status(context: &Context, now: Timestamp) -> Value {
         ],
         "nodeInfo": node_info(context),
     });
+    status["daemonEndpoints"] = json!({ "kubeletEndpoint": { "Port": PORT } });
     if context.options.runtime != RuntimeKind::Simulated {
-        status["daemonEndpoints"] = json!({ "kubeletEndpoint": { "Port": PORT } });
         // With it the API server passes WebSockets on instead of translating
         // them to SPDY, which this node does not speak.
         status["declaredFeatures"] = json!(["ExtendWebSocketsToKubelet"]);

@@ -4,6 +4,7 @@ use foreshore_engine_node::RuntimeKind;
 use foreshore_testkit::cluster::Kind;
 use k8s_openapi::api::core::v1::Node;
 use kube::Api;
+use kube::api::LogParams;
 use serde_json::json;
 
 use crate::fixture::{Fixture, LIMIT, condition, container, phase, waiting};
@@ -42,6 +43,8 @@ pub(crate) async fn one_agent_plays_many_nodes_whose_pods_do_what_their_annotati
         .pod("no-image", &[], annotate("pull-error", "not today"))
         .await;
     fixture.until_ready("plain").await;
+    let log = fixture.pods().logs("plain", &LogParams::default()).await;
+    assert!(log.unwrap().starts_with("synthetic: "));
     let pod = fixture.until("slow", |pod| phase(pod) == "Running").await;
     assert_eq!(condition(&pod, "Ready"), Some("False"));
     fixture.until_ready("slow").await;
