@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
 use crate::{
-    terminal,
+    shell, terminal,
     test_run::{self, Built},
     tools::{self, Cache},
 };
@@ -107,13 +107,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Benchmark::Engine => engine::measure(rounds, arguments.part.as_deref()),
         Benchmark::Releases => {
             let words = [rounds.to_string()];
-            figures::measure("Releases", "foreshore-server", "releases", &words)?;
-            figures::measure("Agent", "foreshore-agent", "fleet", &words)
+            figures::measure("Releases", "releases", &words)?;
+            figures::measure("Agent", "fleet", &words)
         }
         Benchmark::Pods => {
             tools::ensure_for_benches()?;
             let words = ["--rounds".to_owned(), rounds.to_string()];
-            figures::measure("Pods", "foreshore-engine-node", "pods", &words)
+            figures::measure("Pods", "pods", &words)
         }
         Benchmark::Plans => plans(rounds),
     }?;
@@ -145,7 +145,15 @@ fn plans(rounds: usize) -> Result<()> {
         "--docker-registry".to_owned(),
         "/usr/bin/docker-registry".to_owned(),
     ];
-    figures::measure("Plans", "foreshore-plan", "plans", &words)
+    figures::measure("Plans", "plans", &words)
+}
+
+/// Builds every program in the release profile, always all of them: a part of the workspace would
+/// choose other features for shared dependencies and compile them again.
+fn build_released() -> Result<()> {
+    let mut cargo = shell::cargo();
+    cargo.args(["build", "--release", "--workspace", "--bins", "--examples"]);
+    shell::run(&mut cargo)
 }
 
 fn repeat(rounds: usize, mut measure: impl FnMut() -> Result<f64>) -> Result<Vec<f64>> {

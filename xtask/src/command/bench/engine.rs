@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::report::Report;
 use crate::{
-    shell, terminal,
+    terminal,
     tools::{self, Cache},
 };
 use ground::Ground;
@@ -37,7 +37,6 @@ struct Bench {
     folder: PathBuf,
     /// Where the built programs are.
     programs: PathBuf,
-    profile: &'static str,
 }
 
 type Part = fn(&Bench, usize) -> Result<()>;
@@ -72,60 +71,14 @@ impl Bench {
         let cache = Cache::locate()?;
         tools::ensure_packages()?;
         tools::oracle(&cache)?;
-        // A try costs less in the dev profile; figures for others come from the release build.
-        let dev = tools::variable("FORESHORE_BENCH_PROFILE").as_deref() == Some("dev");
-        let mut cargo = shell::cargo();
-        cargo.args([
-            "build",
-            "--package",
-            "foreshore-cli",
-            "--package",
-            "foreshore-testkit",
-            "--package",
-            "foreshore-engine",
-            "--bins",
-            "--examples",
-        ]);
-        if !dev {
-            cargo.arg("--release");
-        }
-        shell::run(&mut cargo)?;
-        let profile = if dev { "dev" } else { "release" };
-        let target = tools::target();
+        super::build_released()?;
         let folder = std::env::temp_dir().join(format!("foreshore-engine-{}", std::process::id()));
         fs::create_dir_all(&folder).context("cannot make a folder")?;
         Ok(Self {
             cache,
             folder,
-            programs: target.join(if dev { "debug" } else { "release" }),
-            profile,
+            programs: tools::target().join("release"),
         })
-    }
-
-    fn section(&self, title: &str, unit: &str, rounds: &[f64]) -> Result<()> {
-        Report {
-            title,
-            unit,
-            profile: self.profile,
-            rounds,
-        }
-        .write()
-    }
-
-    /// Writes the figures of both and their ratio, round by round.
-    fn sections(&self, title: &str, unit: &str, ours: &[f64], peers: &[f64]) -> Result<()> {
-        self.section(&format!("Engine: {title}"), unit, ours)?;
-        self.section(&format!("Engine: {title}, real API server"), unit, peers)?;
-        let ratios: Vec<f64> = ours
-            .iter()
-            .zip(peers)
-            .map(|(ours, peer)| ours / peer)
-            .collect();
-        self.section(
-            &format!("Engine: {title}, ratio to the real one"),
-            "x",
-            &ratios,
-        )
     }
 
     fn script(&self, name: &str, text: &str) -> Result<PathBuf> {
@@ -133,6 +86,32 @@ impl Bench {
         fs::write(&path, text).context("cannot write a script")?;
         Ok(path)
     }
+}
+
+fn section(title: &str, unit: &str, rounds: &[f64]) -> Result<()> {
+    Report {
+        title,
+        unit,
+        profile: "release",
+        rounds,
+    }
+    .write()
+}
+
+/// Writes the figures of both and their ratio, round by round.
+fn sections(title: &str, unit: &str, ours: &[f64], peers: &[f64]) -> Result<()> {
+    section(&format!("Engine: {title}"), unit, ours)?;
+    section(&format!("Engine: {title}, real API server"), unit, peers)?;
+    let ratios: Vec<f64> = ours
+        .iter()
+        .zip(peers)
+        .map(|(ours, peer)| ours / peer)
+        .collect();
+    section(
+        &format!("Engine: {title}, ratio to the real one"),
+        "x",
+        &ratios,
+    )
 }
 
 impl Drop for Bench {
@@ -204,7 +183,7 @@ fn memory(bench: &Bench, _: usize) -> Result<()> {
         terminal::note(&format!("{kind}: {mib:.1} MiB"));
         measured.push(mib);
     }
-    bench.sections(
+    sections(
         "memory a minute after start",
         "MiB",
         &measured[..1],
@@ -246,7 +225,7 @@ fn creates(bench: &Bench, rounds: usize) -> Result<()> {
             measured[index].push(counted.per_second);
         }
     }
-    bench.sections(
+    sections(
         "durable creates of 1 KiB",
         "per second",
         &measured[0],
@@ -288,8 +267,8 @@ fn lists(bench: &Bench, rounds: usize) -> Result<()> {
             }
         }
     }
-    bench.sections("LIST of 5,000 pods as JSON", "ms", &json[0], &json[1])?;
-    bench.sections("LIST of 5,000 pods as Table", "ms", &table[0], &table[1])
+    sections("LIST of 5,000 pods as JSON", "ms", &json[0], &json[1])?;
+    sections("LIST of 5,000 pods as Table", "ms", &table[0], &table[1])
 }
 
 /// Creates pods nobody schedules until there are enough.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 
 use super::report::Report;
-use crate::{shell, terminal, tools};
+use crate::{terminal, tools};
 
 /// One line that such a program prints.
 #[derive(Debug, Deserialize)]
@@ -25,18 +25,8 @@ enum Figure {
 }
 
 /// Builds an example in the release profile, runs it and writes what it says.
-pub(super) fn measure(
-    title: &str,
-    package: &str,
-    example: &str,
-    arguments: &[String],
-) -> Result<()> {
-    let mut cargo = shell::cargo();
-    cargo.args(["build", "--release", "--package", package]);
-    cargo.args(["--example", example]);
-    // The programs it starts lie beside it.
-    cargo.args(["--package", "foreshore-cli", "--bin", "foreshore"]);
-    shell::run(&mut cargo)?;
+pub(super) fn measure(title: &str, example: &str, arguments: &[String]) -> Result<()> {
+    super::build_released()?;
     let program = tools::target().join("release/examples").join(example);
     let output = Command::new(&program)
         .args(arguments)

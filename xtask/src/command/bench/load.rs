@@ -65,15 +65,7 @@ struct Bench {
 
 impl Bench {
     fn prepare() -> Result<Self> {
-        let mut cargo = shell::cargo();
-        cargo.args([
-            "build",
-            "--release",
-            "--package",
-            "foreshore-load",
-            "--examples",
-        ]);
-        shell::run(&mut cargo)?;
+        super::build_released()?;
         let built = tools::target().join("release/examples");
         let folder = std::env::temp_dir().join(format!("foreshore-load-{}", std::process::id()));
         fs::create_dir_all(&folder).context("cannot make a folder")?;

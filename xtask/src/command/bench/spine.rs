@@ -29,16 +29,7 @@ pub(super) struct Platform {
 impl Platform {
     /// Builds the release program and takes a fresh copy of the samples.
     pub(super) fn prepare() -> Result<Self> {
-        let mut cargo = shell::cargo();
-        cargo.args([
-            "build",
-            "--release",
-            "--package",
-            "foreshore-cli",
-            "--bin",
-            "foreshore",
-        ]);
-        shell::run(&mut cargo)?;
+        super::build_released()?;
         let target = tools::target();
         let folder = std::env::temp_dir().join(format!("foreshore-bench-{}", std::process::id()));
         let checkout = folder.join("checkout");

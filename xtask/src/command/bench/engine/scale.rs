@@ -4,23 +4,23 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::Bench;
+use super::{Bench, section};
 use crate::terminal;
 
 pub(super) fn measure(bench: &Bench, rounds: usize) -> Result<()> {
     let (seconds, memory) = repeat(bench, &["pods", "50", "100", "100"], rounds)?;
-    bench.section(
+    section(
         "Engine: 5,000 pods of 50 Deployments to Ready on 100 simulated nodes",
         "seconds",
         &seconds,
     )?;
-    bench.section(
+    section(
         "Engine: most memory meanwhile, the watching client included",
         "MiB",
         &memory,
     )?;
     let (seconds, _) = repeat(bench, &["rollout", "80", "3", "10"], rounds)?;
-    bench.section(
+    section(
         "Engine: rolling update of 80 Deployments x 3 replicas, never below the minimum",
         "seconds",
         &seconds,

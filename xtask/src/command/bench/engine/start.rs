@@ -4,7 +4,7 @@ use std::{fs, time::Instant};
 
 use anyhow::{Context as _, Result};
 
-use super::{Bench, Ground, posts, wrk};
+use super::{Bench, Ground, posts, section, sections, wrk};
 use crate::terminal;
 
 /// `ConfigMaps` that are there at a warm start.
@@ -25,7 +25,7 @@ pub(super) fn empty(bench: &Bench, rounds: usize) -> Result<()> {
             measured.push(seconds);
         }
     }
-    bench.sections("empty folder to ready", "seconds", &ours, &peers)
+    sections("empty folder to ready", "seconds", &ours, &peers)
 }
 
 /// Starts on a folder that holds many objects.
@@ -46,7 +46,7 @@ pub(super) fn filled(bench: &Bench, rounds: usize) -> Result<()> {
         ));
         measured.push(seconds);
     }
-    bench.section(
+    section(
         "Engine: 10,000 stored objects to ready",
         "seconds",
         &measured,

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Bench, Ground};
+use super::{Bench, Ground, section, sections};
 use crate::terminal;
 
 const WATCHERS: &str = "1000";
@@ -29,13 +29,13 @@ pub(super) fn measure(bench: &Bench, _: usize) -> Result<()> {
             measured.push(p99);
         }
     }
-    bench.sections(
+    sections(
         "write to last byte read by 1,000 watchers, p99",
         "ms",
         &ours[..1],
         &peers[..1],
     )?;
-    bench.section(
+    section(
         "Engine: the same p99 with one watcher that stands still, ratio to without",
         "x",
         &[ours[1] / ours[0]],
