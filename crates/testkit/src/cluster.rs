@@ -30,6 +30,9 @@ pub use nodes::{NodeOptions, Runtime};
 
 use crate::{TempDir, process::Process};
 
+/// Place of the first virtual node; nodes that run pods count from below.
+const SIMULATED_INDEX: u8 = 100;
+
 /// Which implementation of the Kubernetes API answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -116,6 +119,7 @@ impl Cluster {
         if count > 0 {
             let node = NodeOptions {
                 count,
+                index: SIMULATED_INDEX,
                 ..NodeOptions::new("simulated", Runtime::Simulated)
             };
             self.add_node(node).await?;

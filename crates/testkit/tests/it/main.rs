@@ -70,6 +70,7 @@ macro_rules! contracts {
 contracts! {
     objects::every_kind_is_created_read_changed_and_deleted,
     objects::a_name_is_taken_once,
+    objects::a_body_of_another_kind_or_version_is_refused,
     objects::a_missing_object_is_named_in_the_refusal,
     objects::a_stale_version_conflicts,
     objects::a_generated_name_starts_as_asked,

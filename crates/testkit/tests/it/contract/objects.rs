@@ -63,6 +63,28 @@ pub(crate) async fn a_name_is_taken_once(world: World) {
     );
 }
 
+pub(crate) async fn a_body_of_another_kind_or_version_is_refused(world: World) {
+    let all = world.core("configmaps");
+    let mut object = config_map("one");
+    object["kind"] = json!("Service");
+    let reply = world.post(&all, object.clone()).await;
+    assert_eq!(
+        (reply.code, &reply.body["reason"]),
+        (400, &json!("BadRequest"))
+    );
+    let words = reply.body["message"].as_str().unwrap();
+    let expected = "Service in version \"v1\" cannot be handled as a ConfigMap";
+    assert!(words.starts_with(expected), "{words}");
+    object["kind"] = json!("ConfigMap");
+    object["apiVersion"] = json!("apps/v1");
+    let reply = world.post(&all, object).await;
+    assert_eq!(
+        (reply.code, &reply.body["reason"]),
+        (400, &json!("BadRequest"))
+    );
+    assert_eq!(world.get(&format!("{all}/one")).await.code, 404);
+}
+
 pub(crate) async fn a_missing_object_is_named_in_the_refusal(world: World) {
     let missing = world.core("configmaps/none");
     let said = "configmaps \"none\" not found";
