@@ -1,6 +1,7 @@
 //! A scripted registry: each path has one answer.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -114,11 +115,18 @@ impl Scripted {
             .count()
     }
 
-    /// Nothing that came is left in the store, finished or not.
-    pub(crate) fn unfinished(&self) -> usize {
-        std::fs::read_dir(self.store().blobs().incoming())
-            .unwrap()
-            .count()
+    /// Waits until nothing that came is left unfinished: what was read at the same time as the
+    /// part that failed is given up a moment later.
+    pub(crate) async fn until_nothing_is_unfinished(&self) {
+        let store = self.store();
+        let gone = async {
+            while std::fs::read_dir(store.blobs().incoming()).unwrap().count() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), gone)
+            .await
+            .expect("what is unfinished goes");
     }
 }
 

@@ -39,7 +39,7 @@ async fn content_under_a_wrong_digest_is_refused() {
         ),
         "{error}"
     );
-    assert_eq!(scripted.unfinished(), 0);
+    scripted.until_nothing_is_unfinished().await;
     let scripted =
         Scripted::start(|request| is(request, "/manifests/sha256").then(|| response(200, "{}")))
             .await;
@@ -67,7 +67,7 @@ async fn a_layer_that_never_ends_is_cut_at_its_announced_size() {
         "{}",
         chain(&error)
     );
-    assert_eq!(scripted.unfinished(), 0);
+    scripted.until_nothing_is_unfinished().await;
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn a_registry_that_falls_silent_is_given_up() {
             matches!(error, PullError::Unreachable { .. }),
             "{part}: {error}"
         );
-        assert_eq!(scripted.unfinished(), 0);
+        scripted.until_nothing_is_unfinished().await;
     }
 }
 
