@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::stage::{Stage, json};
 
 #[track_caller]
-fn check(answer: &Answer, code: i32, parts: &[&str]) {
+pub(crate) fn check(answer: &Answer, code: i32, parts: &[&str]) {
     assert_eq!(answer.code, code, "{}", answer.transcript());
     for part in parts {
         assert!(

@@ -6,31 +6,15 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use foreshore_image::{Entry, Image, PackOptions, Store, media_type, pack};
-use foreshore_testkit::cli::{Answer, Shell};
+use foreshore_testkit::cli::Shell;
 use foreshore_testkit::environment;
 use serde_json::Value;
 
-use crate::stage::{Stage, json, text};
+use crate::stage::{Stage, json, said, text};
 
 fn write(path: &Path, text: &str) -> Result<()> {
     fs::create_dir_all(path.parent().context("a file has a parent")?)?;
     Ok(fs::write(path, text)?)
-}
-
-fn said(answer: &Answer, code: i32, parts: &[&str]) -> Result<()> {
-    ensure!(
-        answer.code == code,
-        "expected code {code}: {}",
-        answer.transcript()
-    );
-    for part in parts {
-        ensure!(
-            answer.stderr.contains(part) || answer.stdout.contains(part),
-            "`{part}` was not said: {}",
-            answer.transcript()
-        );
-    }
-    Ok(())
 }
 
 /// A repository with one service, built with nothing on the PATH but `tools` and git.

@@ -1,25 +1,11 @@
 //! Commands that change or explain what runs: what they say without a server, and to what cannot be meant.
 
 use anyhow::Result;
-use foreshore_testkit::cli::Answer;
 
+use crate::bad_input::check;
 use crate::stage::Stage;
 
 #[track_caller]
-fn check(answer: &Answer, code: i32, part: &str) {
-    assert_eq!(answer.code, code, "{}", answer.transcript());
-    assert!(
-        answer.stderr.contains(part),
-        "`{part}` was not said: {}",
-        answer.transcript()
-    );
-    assert!(
-        answer.stdout.is_empty(),
-        "an error leaves standard output empty: {}",
-        answer.transcript()
-    );
-}
-
 #[tokio::test]
 async fn without_a_server_every_one_says_how_to_get_one() -> Result<()> {
     let stage = Stage::new("changes")?;
@@ -50,7 +36,7 @@ async fn without_a_server_every_one_says_how_to_get_one() -> Result<()> {
         check(
             &stage.foreshore(arguments).await?,
             4,
-            "hint: start one with `foreshore up`",
+            &["hint: start one with `foreshore up`"],
         );
     }
     Ok(())
@@ -109,7 +95,7 @@ async fn what_cannot_be_meant_is_refused_before_anything_is_asked() -> Result<()
             "`ftp` is no scheme",
         ),
     ] {
-        check(&stage.foreshore(arguments).await?, 2, part);
+        check(&stage.foreshore(arguments).await?, 2, &[part]);
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use foreshore_testkit::cli::Answer;
 use foreshore_testkit::cluster::install_crypto;
 use serde_json::Value;
 
-use crate::stage::{Stage, json, text};
+use crate::stage::{Stage, json, said, text};
 
 const CHECKS: &str = "\
 checks:
@@ -31,18 +31,7 @@ step info GET {{base}}/{{paths.path}}
 ";
 
 fn expect(code: i32, answer: Answer, parts: &[&str]) -> Result<Answer> {
-    ensure!(
-        answer.code == code,
-        "expected code {code}: {}",
-        answer.transcript()
-    );
-    for part in parts {
-        ensure!(
-            answer.stderr.contains(part) || answer.stdout.contains(part),
-            "`{part}` was not said: {}",
-            answer.transcript()
-        );
-    }
+    said(&answer, code, parts)?;
     Ok(answer)
 }
 

@@ -4,11 +4,10 @@ mod secrets;
 mod stolen;
 
 use anyhow::{Context as _, Result, ensure};
-use foreshore_testkit::cli::Answer;
 use foreshore_testkit::wait;
 use serde_json::Value;
 
-use crate::stage::{PATIENCE, Stage, json, page, text};
+use crate::stage::{PATIENCE, Stage, expect, json, page, text};
 use crate::story::grounds::Ground;
 
 /// A server, a worker and a job in one: small enough to be compiled on the way.
@@ -139,15 +138,6 @@ fn write_services(stage: &Stage) -> Result<()> {
     }
     stage.git(&["init", "--quiet", "--initial-branch=main", "."])?;
     stage.commit("all plans")
-}
-
-fn expect(code: i32, answer: Answer) -> Result<Answer> {
-    ensure!(
-        answer.code == code,
-        "expected code {code}: {}",
-        answer.transcript()
-    );
-    Ok(answer)
 }
 
 async fn build(stage: &Stage, name: &str) -> Result<Value> {

@@ -223,3 +223,30 @@ pub(crate) fn leftovers(data: &Path) -> Vec<String> {
     }
     found
 }
+
+/// The answer, if its code is this one.
+pub(crate) fn expect(code: i32, answer: Answer) -> Result<Answer> {
+    ensure!(
+        answer.code == code,
+        "expected code {code}: {}",
+        answer.transcript()
+    );
+    Ok(answer)
+}
+
+/// The answer must have this code and say these parts.
+pub(crate) fn said(answer: &Answer, code: i32, parts: &[&str]) -> Result<()> {
+    ensure!(
+        answer.code == code,
+        "expected code {code}: {}",
+        answer.transcript()
+    );
+    for part in parts {
+        ensure!(
+            answer.stderr.contains(part) || answer.stdout.contains(part),
+            "`{part}` was not said: {}",
+            answer.transcript()
+        );
+    }
+    Ok(())
+}

@@ -9,7 +9,7 @@ use foreshore_testkit::{environment, wait};
 use serde_json::Value;
 
 use self::grounds::Ground;
-use crate::stage::{PATIENCE, Stage, json, leftovers, page, text};
+use crate::stage::{PATIENCE, Stage, expect, json, leftovers, page, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_goes_from_source_to_production_and_back_on_the_engine() -> Result<()> {
@@ -70,15 +70,6 @@ impl Tokens {
         let [api, web] = tokens.try_into().ok().context("two tokens were issued")?;
         Ok(Self { api, web })
     }
-}
-
-fn expect(code: i32, answer: Answer) -> Result<Answer> {
-    ensure!(
-        answer.code == code,
-        "expected code {code}: {}",
-        answer.transcript()
-    );
-    Ok(answer)
 }
 
 fn expect_said(answer: &Answer, part: &str) -> Result<()> {
