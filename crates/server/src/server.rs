@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
+use axum::serve::ListenerExt as _;
 use foreshore_config_repo::{Outcomes, Writer, bootstrap, starter};
 use foreshore_dashboard::Dashboard;
 use foreshore_git::{Repository, smart_http};
@@ -225,6 +226,12 @@ async fn serve(
     router: Router,
     shutdown: CancellationToken,
 ) -> Result<(), ServerError> {
+    // An answer in two pieces would wait for the reader's delayed acknowledgement.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot send small pieces at once");
+        }
+    });
     axum::serve(listener, router)
         .with_graceful_shutdown(async move { shutdown.cancelled().await })
         .await
