@@ -3,6 +3,7 @@
 //! Requests are counted by the target and processor time by the kernel, so no
 //! tool's own figures are believed.
 
+mod memory;
 mod peers;
 
 use std::{
@@ -42,7 +43,8 @@ pub(super) fn measure(rounds: usize) -> Result<()> {
         precision(&bench, rate, rounds)?;
     }
     freeze(&bench, rounds)?;
-    memory(&bench, rounds)?;
+    memory::idle(&bench, &peers, rounds)?;
+    memory::growth(&bench)?;
     starved(&bench, rounds)
 }
 
@@ -323,45 +325,6 @@ fn report(child: Child) -> Result<Value> {
         .wait_with_output()
         .context("cannot collect the generator")?;
     serde_json::from_slice(&output.stdout).context("the generator printed no report")
-}
-
-/// Memory of each further idle connection, and what many requests add.
-fn memory(bench: &Bench, rounds: usize) -> Result<()> {
-    let flow = "step a GET {{base}}/\nthink 1h";
-    let mut slopes = Vec::new();
-    for round in 1..=rounds {
-        let target = Target::start(bench)?;
-        let mut resident = Vec::new();
-        for users in [1_000, 4_000] {
-            let profile = format!("users {users} for 6s workers 1 drain 0s");
-            let mut command = bench.generate("memory", flow, &profile, &target.url())?;
-            let mut child = command
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()?;
-            thread::sleep(Duration::from_secs(4));
-            resident.push(resident_kib(child.id())?);
-            child.wait()?;
-        }
-        let slope = (resident[1] - resident[0]) / 3_000.0;
-        terminal::note(&format!("round {round}: {slope:.2} KiB a connection"));
-        slopes.push(slope);
-    }
-    section("Load: memory of an idle connection", "KiB", &slopes)
-}
-
-/// `taskset` becomes the program it starts, so its process is the right one.
-fn resident_kib(pid: u32) -> Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .context("no VmRSS")?;
-    line.trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .context("VmRSS is a number")
 }
 
 /// Shares its processor with loops that take all of it; every run must end invalid.
