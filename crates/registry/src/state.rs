@@ -108,6 +108,50 @@ impl Repository {
         self.blobs.contains_key(digest) || self.manifests.contains_key(digest)
     }
 
+    /// Returns what goes when a manifest goes: all that is about it, what is about that, and the manifest itself last.
+    ///
+    /// What has a tag of its own, or is a part of something that stays, stays.
+    pub(crate) fn going_with(&self, digest: &Digest) -> Vec<Digest> {
+        let mut going = vec![digest.clone()];
+        let mut next = 0;
+        while let Some(subject) = going.get(next).cloned() {
+            next += 1;
+            // Clients that do not know the referrers API list them under a tag made of the digest.
+            let list = self.tags.get(&format!("sha256-{}", subject.hex()));
+            let about = self.manifests.values().filter(|manifest| {
+                manifest.subject.as_ref() == Some(&subject)
+                    && !self.tags.values().any(|tagged| *tagged == manifest.digest)
+            });
+            let found = list
+                .into_iter()
+                .chain(about.map(|manifest| &manifest.digest));
+            let fresh: Vec<Digest> = found
+                .filter(|found| !going.contains(found))
+                .cloned()
+                .collect();
+            going.extend(fresh);
+        }
+        let needed: BTreeSet<&Digest> = self
+            .manifests
+            .values()
+            .filter(|manifest| !going.contains(&manifest.digest))
+            .flat_map(|manifest| &manifest.parts)
+            .collect();
+        let goes = |found: &&Digest| *found == digest || !needed.contains(found);
+        going.iter().filter(goes).rev().cloned().collect()
+    }
+
+    /// Returns the testimonies of a kind that are about nothing that is still there.
+    pub(crate) fn orphans(&self, artifact_type: &str) -> Vec<Digest> {
+        let about_nothing = |subject: &Digest| !self.manifests.contains_key(subject);
+        self.manifests
+            .values()
+            .filter(|manifest| manifest.artifact_type.as_deref() == Some(artifact_type))
+            .filter(|manifest| manifest.subject.as_ref().is_some_and(about_nothing))
+            .map(|manifest| manifest.digest.clone())
+            .collect()
+    }
+
     /// Returns everything that some manifest needs.
     pub(crate) fn used(&self) -> BTreeSet<&Digest> {
         self.manifests

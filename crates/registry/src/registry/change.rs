@@ -173,7 +173,7 @@ impl Registry {
         }
     }
 
-    /// Removes a tag, or a manifest with all its tags.
+    /// Removes a tag, or a manifest with all its tags and everything that is about it.
     pub(crate) fn remove_manifest(
         &self,
         repository: &str,
@@ -197,7 +197,12 @@ impl Registry {
                     digest,
                 });
             }
-            Ok(vec![Change::RemoveManifest { digest }])
+            // Together, and the manifest last: a power cut in between leaves a manifest whose
+            // testimony is made anew at the next start, never a testimony about nothing.
+            let going = found.going_with(&digest).into_iter();
+            Ok(going
+                .map(|digest| Change::RemoveManifest { digest })
+                .collect())
         })
     }
 
@@ -231,7 +236,17 @@ impl Registry {
     /// A push brings its blobs before its manifest, so `before` must be further
     /// back than the longest push.
     pub fn collect_garbage(&self, before: Timestamp) -> Result<usize, RegistryError> {
+        let witness = self.inner.options.witness.as_ref();
         for repository in self.repositories() {
+            // Left behind by versions that removed a manifest alone.
+            self.commit(&repository, |state| {
+                let found = state.repository(&repository).zip(witness);
+                let orphans = found.map(|(found, witness)| found.orphans(witness.artifact_type()));
+                let orphans = orphans.into_iter().flatten();
+                Ok(orphans
+                    .map(|digest| Change::RemoveManifest { digest })
+                    .collect())
+            })?;
             self.commit(&repository, |state| {
                 let Some(found) = state.repository(&repository) else {
                     return Ok(Vec::new());

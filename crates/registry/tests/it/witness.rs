@@ -125,3 +125,97 @@ async fn what_arrived_before_there_was_a_key_is_signed_once_at_the_next_start() 
         assert_eq!(signed.count(), 1);
     }
 }
+
+#[tokio::test]
+async fn what_is_deleted_takes_its_signature_along_and_comes_back_signed() {
+    let running = Running::start(witnessed()).await;
+    let digest = push(&running, ARTIFACT).await.unwrap();
+    let client = running.anyone();
+    // Somebody else's report about it, and a list as clients write that know no referrers.
+    let subject = Descriptor::of(media_type::MANIFEST, &manifest(ARTIFACT, b"x", None));
+    assert_eq!(subject.digest, digest);
+    let report = manifest("application/vnd.example.report", b"x", Some(subject));
+    let pushed = client.push_manifest("web", None, media_type::MANIFEST, &report);
+    let report_digest = pushed.await.unwrap();
+    let list = serde_json::json!({"schemaVersion": 2, "mediaType": media_type::INDEX, "manifests": [
+        {"mediaType": media_type::MANIFEST, "digest": report_digest, "size": report.len()},
+    ]});
+    let list = serde_json::to_vec(&list).unwrap();
+    let tag = format!("sha256-{}", digest.hex());
+    let pushed = client.push_manifest("web", Some(&tag), media_type::INDEX, &list);
+    pushed.await.unwrap();
+    let about = || async { client.referrers("web", &digest, None).await.unwrap().len() };
+    assert_eq!(about().await, 2);
+
+    delete(&running, &digest).await;
+    assert_eq!(about().await, 0);
+    assert_eq!(running.registry.tags("web").unwrap(), Vec::<String>::new());
+    let later = jiff::Timestamp::MAX;
+    running.registry.collect_garbage(later).unwrap();
+    assert_eq!(running.files(), (0, 0), "no byte of it is left");
+
+    assert_eq!(push(&running, ARTIFACT).await.unwrap(), digest);
+    assert_eq!(about().await, 1);
+}
+
+#[tokio::test]
+async fn a_report_that_something_else_needs_or_names_stays() {
+    let running = Running::start(witnessed()).await;
+    let digest = push(&running, ARTIFACT).await.unwrap();
+    let client = running.anyone();
+    let subject = || {
+        Some(Descriptor::of(
+            media_type::MANIFEST,
+            &manifest(ARTIFACT, b"x", None),
+        ))
+    };
+    let named = manifest("application/vnd.example.named", b"x", subject());
+    let part = manifest("application/vnd.example.part", b"x", subject());
+    let pushed = client.push_manifest("web", Some("kept"), media_type::MANIFEST, &named);
+    pushed.await.unwrap();
+    let pushed = client.push_manifest("web", None, media_type::MANIFEST, &part);
+    let part_digest = pushed.await.unwrap();
+    let whole = serde_json::json!({"schemaVersion": 2, "mediaType": media_type::INDEX, "manifests": [
+        {"mediaType": media_type::MANIFEST, "digest": part_digest, "size": part.len()},
+    ]});
+    let whole = serde_json::to_vec(&whole).unwrap();
+    let pushed = client.push_manifest("web", Some("whole"), media_type::INDEX, &whole);
+    pushed.await.unwrap();
+    delete(&running, &digest).await;
+    let left = client.referrers("web", &digest, None).await.unwrap();
+    let mut left: Vec<_> = left.into_iter().map(|found| found.digest).collect();
+    left.sort();
+    let mut expected = [Digest::of(&named), part_digest];
+    expected.sort();
+    assert_eq!(left, expected);
+    assert_eq!(running.registry.tags("web").unwrap(), ["kept", "whole"]);
+}
+
+#[tokio::test]
+async fn a_signature_about_nothing_is_garbage() {
+    // As a version left it that deleted the artifact alone: pushed where nobody signs.
+    let running = Running::start(Options::default()).await;
+    push(&running, ARTIFACT).await.unwrap();
+    let subject = Descriptor::of(media_type::MANIFEST, b"gone");
+    let left = manifest(SIGNATURE, b"x", Some(subject.clone()));
+    let client = running.anyone();
+    let pushed = client.push_manifest("web", None, media_type::MANIFEST, &left);
+    pushed.await.unwrap();
+    let copy = running.path("copy");
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .args([&running.path("registry"), &copy])
+        .status();
+    assert!(copied.unwrap().success());
+    let registry = Registry::open(&copy, witnessed()).unwrap();
+    registry.collect_garbage(jiff::Timestamp::MAX).unwrap();
+    let gone = registry.manifest("web", Digest::of(&left).as_str());
+    assert!(gone.is_err(), "{gone:?}");
+    assert!(registry.manifest("web", "v1").is_ok());
+}
+
+async fn delete(running: &Running, digest: &Digest) {
+    let url = running.url(&format!("web/manifests/{digest}"));
+    let answer = reqwest::Client::new().delete(url).send().await.unwrap();
+    assert_eq!(answer.status(), 202);
+}
