@@ -3,6 +3,7 @@
 
 mod forward;
 mod headers;
+mod plain;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -79,7 +80,14 @@ pub(crate) async fn run(
             }
         }
     };
-    shutdown.run_until_cancelled(accepting).await;
+    shutdown
+        .run_until_cancelled(async {
+            tokio::select! {
+                () = accepting => {}
+                () = forwarder.endpoints.sweep() => {}
+            }
+        })
+        .await;
     drop(listener);
     connections.close();
     if tokio::time::timeout(DRAIN, connections.wait())
@@ -99,6 +107,10 @@ async fn welcome(
     forwarder: Arc<Forwarder>,
     shutdown: CancellationToken,
 ) {
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, %peer, "client connection ended");
+        return;
+    }
     let mut first = [0];
     // A client that says nothing is refused by the limit for headers or handshake.
     let heard = tokio::time::timeout(HEADERS, stream.peek(&mut first));
@@ -112,15 +124,32 @@ async fn welcome(
     match acceptor {
         Some(acceptor) if first[0] == tls::HANDSHAKE => {
             match tokio::time::timeout(HEADERS, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => serve(stream, client(true), forwarder, shutdown).await,
+                Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                    serve(stream, client(true), forwarder, shutdown).await;
+                }
+                Ok(Ok(stream)) => converse(stream, client(true), forwarder, shutdown).await,
                 Ok(Err(error)) => debug!(%error, %peer, "handshake failed"),
                 Err(_elapsed) => debug!(%peer, "handshake took too long"),
             }
         }
-        _ => serve(stream, client(false), forwarder, shutdown).await,
+        _ => converse(stream, client(false), forwarder, shutdown).await,
     }
 }
 
+/// Plain requests by the short way; with the first other one the general way
+/// takes the connection over.
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    client: Client,
+    forwarder: Arc<Forwarder>,
+    shutdown: CancellationToken,
+) {
+    if let Some(rest) = plain::serve(stream, client, &forwarder, &shutdown).await {
+        serve(rest, client, forwarder, shutdown).await;
+    }
+}
+
+/// Whatever HTTP there is: other versions, upgrades, bodies of any length.
 async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     client: Client,

@@ -1,5 +1,6 @@
 //! Which Service an HTTP request belongs to, by the rules of all Ingresses; pure.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ enum Pattern {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Rule {
     pattern: Pattern,
-    destination: Destination,
+    destination: Arc<Destination>,
 }
 
 /// All rules, by host. `*.example.com` stands under `.example.com`, rules for
@@ -30,7 +31,7 @@ struct Rule {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Routes {
     hosts: BTreeMap<String, Vec<Rule>>,
-    fallback: Option<Destination>,
+    fallback: Option<Arc<Destination>>,
     /// What was asked for and is not done, by Ingress.
     pub(crate) unsupported: BTreeMap<ServiceName, Vec<String>>,
     /// What hosts show to clients that speak TLS.
@@ -135,7 +136,7 @@ impl Routes {
         ingress: &ServiceName,
         backend: &IngressBackend,
         services: &Services,
-    ) -> Option<Destination> {
+    ) -> Option<Arc<Destination>> {
         let Some(service) = &backend.service else {
             self.note(ingress, "backend.resource");
             return None;
@@ -150,7 +151,7 @@ impl Routes {
             )
         });
         // An unknown port leads to a destination nobody answers, not to another rule.
-        Some((name, number.unwrap_or(0)))
+        Some(Arc::new((name, number.unwrap_or(0))))
     }
 
     fn note(&mut self, ingress: &ServiceName, what: &str) {
@@ -162,13 +163,16 @@ impl Routes {
 
     /// Finds the destination: by exact host, then wildcard, then rules for every
     /// host; within a host an exact path beats the longest prefix.
-    pub(crate) fn find(&self, host: &str, path: &str) -> Option<&Destination> {
-        let host = host
-            .rsplit_once(':')
-            .map_or(host, |(host, _)| host)
-            .to_lowercase();
+    pub(crate) fn find(&self, host: &str, path: &str) -> Option<&Arc<Destination>> {
+        let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+        let host = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            Cow::Owned(host.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(host)
+        };
+        let host = host.as_ref();
         let wildcard = host.find('.').map(|dot| &host[dot..]);
-        [Some(host.as_str()), wildcard, Some("")]
+        [Some(host), wildcard, Some("")]
             .into_iter()
             .flatten()
             .filter_map(|host| self.hosts.get(host))
@@ -240,7 +244,7 @@ mod tests {
         let routes = Routes::new(&[ingress], &Services::default(), &[], "foreshore");
         let found = routes
             .find(host, path)
-            .map_or("nobody", |((_, service), _)| service.as_str());
+            .map_or("nobody", |found| found.0.1.as_str());
         assert_eq!(found, expected, "{host}{path}");
     }
 

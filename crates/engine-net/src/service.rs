@@ -41,7 +41,7 @@ impl Backends {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Services {
     /// By Service and port number of the Service.
-    ports: BTreeMap<(ServiceName, i32), Backends>,
+    ports: BTreeMap<(ServiceName, i32), Arc<Backends>>,
     /// Port numbers by name.
     names: BTreeMap<(ServiceName, String), i32>,
     /// TCP addresses to listen on: inside the ground, or for node ports on the
@@ -115,7 +115,8 @@ impl Services {
                 fronts.insert(front, backends.clone());
             }
             if protocol == "TCP" {
-                self.ports.insert((name.clone(), port.port), backends);
+                self.ports
+                    .insert((name.clone(), port.port), Arc::new(backends));
             }
         }
         if spec.type_.as_deref() == Some("LoadBalancer") {
@@ -130,8 +131,8 @@ impl Services {
     }
 
     /// The endpoints of a Service's port.
-    pub(crate) fn backends(&self, service: &ServiceName, port: i32) -> Option<&Backends> {
-        self.ports.get(&(service.clone(), port))
+    pub(crate) fn backends(&self, port: &(ServiceName, i32)) -> Option<&Arc<Backends>> {
+        self.ports.get(port)
     }
 
     /// The number of a Service's port by its name.

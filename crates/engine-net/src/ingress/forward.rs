@@ -24,12 +24,14 @@ use tokio::net::TcpStream;
 use tracing::{debug, warn};
 
 use super::headers;
+use super::plain::Endpoints;
 use crate::reach;
 use crate::routes::Destination;
+use crate::service::Backends;
 use crate::view::Views;
 
 /// An endpoint has this long to begin its answer.
-const ANSWER: Duration = Duration::from_mins(1);
+pub(super) const ANSWER: Duration = Duration::from_mins(1);
 /// Idle connections kept per endpoint, and for how long.
 const IDLE_CONNECTIONS: usize = 128;
 const IDLE: Duration = Duration::from_secs(30);
@@ -48,8 +50,29 @@ pub(super) type AnswerBody = BoxBody<Bytes, hyper::Error>;
 pub(super) struct Forwarder {
     views: Views,
     client: Pool<Connector, SharedBody>,
+    /// What plain requests use instead of `client`.
+    pub(super) endpoints: Endpoints,
     turn: AtomicUsize,
 }
+
+/// Where a request may go.
+pub(super) struct Way {
+    pub(super) destination: Arc<Destination>,
+    backends: Arc<Backends>,
+    /// Whose turn it is.
+    first: usize,
+}
+
+impl Way {
+    /// Everybody once, beginning with whose turn it is.
+    pub(super) fn endpoints(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        let (before, after) = self.backends.usable().split_at(self.first);
+        after.iter().chain(before).copied()
+    }
+}
+
+/// Why a request goes nowhere, as the client is told.
+pub(super) type Refusal = (StatusCode, String);
 
 impl Forwarder {
     pub(super) fn new(ground: Ground, views: Views) -> Self {
@@ -57,12 +80,43 @@ impl Forwarder {
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .pool_timer(TokioTimer::new())
-            .build(Connector { ground });
+            .build(Connector {
+                ground: ground.clone(),
+            });
         Self {
             views,
             client,
+            endpoints: Endpoints::new(ground),
             turn: AtomicUsize::new(0),
         }
+    }
+
+    /// Finds who may answer a request, by one view: a change meanwhile concerns
+    /// the next one.
+    pub(super) fn find(&self, host: &str, path: &str) -> Result<Way, Refusal> {
+        let view = self.views.borrow().clone();
+        let view = view.ok_or_else(|| {
+            let what = "the ingress has just started and knows no routes yet";
+            (StatusCode::SERVICE_UNAVAILABLE, what.to_owned())
+        })?;
+        let destination = view.routes.find(host, path).ok_or_else(|| {
+            let what = format!("no ingress rule covers {host}{path}");
+            (StatusCode::NOT_FOUND, what)
+        })?;
+        let unavailable = |what| (StatusCode::SERVICE_UNAVAILABLE, nobody(destination, what));
+        let backends = view
+            .services
+            .backends(destination)
+            .ok_or_else(|| unavailable("does not exist"))?;
+        let number = backends.usable().len();
+        if number == 0 {
+            return Err(unavailable("has no ready endpoint"));
+        }
+        Ok(Way {
+            destination: Arc::clone(destination),
+            backends: Arc::clone(backends),
+            first: self.turn.fetch_add(1, Ordering::Relaxed) % number,
+        })
     }
 
     /// Answers every request, if need be with the reason why it cannot.
@@ -71,62 +125,33 @@ impl Forwarder {
         request: Request<Incoming>,
         from: Client,
     ) -> Response<AnswerBody> {
-        // One view per request: a change meanwhile concerns the next one.
-        let Some(view) = self.views.borrow().clone() else {
-            return refusal(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the ingress has just started and knows no routes yet",
-            );
-        };
         let (parts, body) = request.into_parts();
         let host = headers::host(&parts);
-        let Some((service, port)) = view.routes.find(&host, parts.uri.path()) else {
-            let what = format!("no ingress rule covers {host}{}", parts.uri.path());
-            return refusal(StatusCode::NOT_FOUND, &what);
-        };
-        let endpoints = view
-            .services
-            .backends(service, *port)
-            .map(|backends| backends.usable().to_vec());
-        let destination = (service.clone(), *port);
-        match endpoints {
-            None => refusal(
-                StatusCode::SERVICE_UNAVAILABLE,
-                &nobody(&destination, "does not exist"),
-            ),
-            Some(endpoints) if endpoints.is_empty() => refusal(
-                StatusCode::SERVICE_UNAVAILABLE,
-                &nobody(&destination, "has no ready endpoint"),
-            ),
-            Some(endpoints) => {
+        match self.find(&host, parts.uri.path()) {
+            Ok(way) => {
                 let call = Call {
                     parts,
                     body: SharedBody::new(body),
                     host,
                     from,
                 };
-                self.try_each(call, &destination, endpoints).await
+                self.try_each(call, &way).await
             }
+            Err((code, what)) => refusal(code, &what),
         }
     }
 
     /// A failed connect leads to the next endpoint. Once something was sent,
     /// nobody knows whether it had an effect: then only requests that change
     /// nothing, and had no body, are sent again, and not more than once each.
-    async fn try_each(
-        &self,
-        mut call: Call,
-        destination: &Destination,
-        mut endpoints: Vec<SocketAddr>,
-    ) -> Response<AnswerBody> {
-        let first = self.turn.fetch_add(1, Ordering::Relaxed) % endpoints.len();
-        endpoints.rotate_left(first);
+    async fn try_each(&self, mut call: Call, way: &Way) -> Response<AnswerBody> {
+        let destination = &way.destination;
         let is_repeatable = call.parts.method.is_safe() && call.body.is_end_stream();
         let upgrade = headers::wanted_upgrade(&call.parts.headers, call.parts.version);
         let client_side = upgrade
             .is_some()
             .then(|| call.parts.extensions.remove::<hyper::upgrade::OnUpgrade>());
-        for endpoint in endpoints {
+        for endpoint in way.endpoints() {
             let request = call.request(endpoint, upgrade.as_ref());
             match tokio::time::timeout(ANSWER, self.client.request(request)).await {
                 Ok(Ok(answer)) => return pass_back(answer, client_side.flatten()),
@@ -232,7 +257,7 @@ async fn tunnel(client: hyper::upgrade::OnUpgrade, server: hyper::upgrade::OnUpg
     }
 }
 
-fn nobody(((namespace, service), port): &Destination, what: &str) -> String {
+pub(super) fn nobody(((namespace, service), port): &Destination, what: &str) -> String {
     format!("service {namespace}/{service} port {port} {what}")
 }
 

@@ -23,7 +23,7 @@ use tokio_util::sync::DropGuard;
 use crate::view::{Objects, View};
 
 /// A server that tells what it was asked, and echoes after a switch of protocols.
-async fn backend(name: &'static str) -> SocketAddr {
+pub(super) async fn backend(name: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -79,7 +79,7 @@ async fn tell(name: &str, mut request: Request<Incoming>) -> Response<Full<Bytes
 }
 
 /// A view in which `/` leads to the endpoints given.
-fn view(endpoints: &[SocketAddr]) -> Arc<View> {
+pub(super) fn view(endpoints: &[SocketAddr]) -> Arc<View> {
     view_with(endpoints, None)
 }
 
@@ -113,13 +113,13 @@ fn view_with(endpoints: &[SocketAddr], secret: Option<Arc<Secret>>) -> Arc<View>
     Arc::new(View::new(&objects, Ipv4Addr::LOCALHOST, "foreshore"))
 }
 
-struct Edge {
-    address: SocketAddr,
-    views: watch::Sender<Option<Arc<View>>>,
+pub(super) struct Edge {
+    pub(super) address: SocketAddr,
+    pub(super) views: watch::Sender<Option<Arc<View>>>,
     _stop: DropGuard,
 }
 
-fn edge(endpoints: &[SocketAddr]) -> Edge {
+pub(super) fn edge(endpoints: &[SocketAddr]) -> Edge {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
@@ -134,7 +134,7 @@ fn edge(endpoints: &[SocketAddr]) -> Edge {
 }
 
 /// Sends a request and returns status and body.
-async fn ask(edge: &Edge, host: &str, request: &str) -> (StatusCode, String) {
+pub(super) async fn ask(edge: &Edge, host: &str, request: &str) -> (StatusCode, String) {
     let stream = TcpStream::connect(edge.address).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
@@ -159,7 +159,7 @@ async fn ask(edge: &Edge, host: &str, request: &str) -> (StatusCode, String) {
 
 /// An address that refuses: bound for as long as the tests run, so that
 /// nobody else gets it, and never listened on.
-fn dead() -> SocketAddr {
+pub(super) fn dead() -> SocketAddr {
     let socket = Box::leak(Box::new(tokio::net::TcpSocket::new_v4().unwrap()));
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     socket.local_addr().unwrap()
