@@ -51,6 +51,9 @@ pub enum MirrorError {
         found: Option<ObjectId>,
         why: String,
     },
+    /// There is no earlier commit to stay at.
+    #[error("the config repository at `{found}` is refused: {why}")]
+    Untrusted { found: ObjectId, why: String },
     /// There never was a commit, so nothing is known.
     #[error("the repository at `{url}` has no branch `main` yet")]
     NoBranch { url: String },

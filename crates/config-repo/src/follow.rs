@@ -1,6 +1,9 @@
 //! Follows a repository elsewhere, forward only.
 
-use foreshore_git::{Expected, FetchError, GitError, ObjectId, RefUpdate, Remote, Repository};
+use foreshore_git::{
+    Expected, FetchError, GitError, LogQuery, ObjectId, RefUpdate, Remote, Repository, Signature,
+    Signer,
+};
 
 use crate::error::MirrorError;
 
@@ -10,11 +13,14 @@ const INCOMING: &str = "refs/foreshore/incoming";
 /// Fetches `main` of the other side and moves `trusted` to it, if it only grew.
 ///
 /// `more` are further refspecs to fetch as they are.
+///
+/// With `signers`, every commit that is new must be signed by one of them.
 pub(crate) fn follow(
     repository: &Repository,
     remote: &Remote,
     trusted: &str,
     more: &[&str],
+    signers: &[Signer],
 ) -> Result<ObjectId, MirrorError> {
     let verified = repository.resolve(trusted)?;
     let main = format!("+refs/heads/main:{INCOMING}");
@@ -44,6 +50,9 @@ pub(crate) fn follow(
             repository: repository.path().to_owned(),
         })?;
     let Some(verified) = verified else {
+        if let Some(why) = unsigned(repository, None, &found, signers)? {
+            return Err(MirrorError::Untrusted { found, why });
+        }
         move_to(repository, trusted, None, &found)?;
         return Ok(found);
     };
@@ -68,8 +77,51 @@ pub(crate) fn follow(
     if has_environments(&verified)? && !has_environments(&found)? {
         return Err(frozen("the new tip has no environments at all"));
     }
+    if let Some(why) = unsigned(repository, Some(&verified), &found, signers)? {
+        return Err(frozen(&why));
+    }
     move_to(repository, trusted, Some(&verified), &found)?;
     Ok(found)
+}
+
+/// Most new commits whose signatures are looked at; more at once are refused.
+const UNSEEN_MAX: usize = 10_000;
+
+/// Names the first new commit that no trusted signer has signed; at the first sight the tip speaks for all before it.
+fn unsigned(
+    repository: &Repository,
+    verified: Option<&ObjectId>,
+    found: &ObjectId,
+    signers: &[Signer],
+) -> Result<Option<String>, GitError> {
+    if signers.is_empty() {
+        return Ok(None);
+    }
+    let limit = verified.map_or(1, |_| UNSEEN_MAX);
+    let commits = repository.log(&LogQuery {
+        from: found,
+        until: verified,
+        path: None,
+        limit,
+    })?;
+    if verified.is_some() && commits.len() == UNSEEN_MAX {
+        return Ok(Some(format!("more than {UNSEEN_MAX} commits are new")));
+    }
+    let ids: Vec<ObjectId> = commits.iter().map(|commit| commit.id.clone()).collect();
+    let signatures = repository.signatures(&ids, signers)?;
+    let oldest_first = commits.iter().zip(signatures).rev();
+    for (commit, signature) in oldest_first {
+        let why = match signature {
+            Signature::Good(_) => continue,
+            Signature::Unsigned => "it is not signed",
+            Signature::Bad { why } => why,
+        };
+        let (id, author) = (&commit.id, &commit.author);
+        return Ok(Some(format!(
+            "commit `{id}` by {author} is not trusted: {why}"
+        )));
+    }
+    Ok(None)
 }
 
 pub(crate) fn move_to(

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use foreshore_git::{ObjectId, Remote, Repository};
+use foreshore_git::{ObjectId, Remote, Repository, Signer};
 
 use crate::error::{MirrorError, ReadError};
 use crate::follow::{follow, move_to};
@@ -16,6 +16,7 @@ const VERIFIED: &str = "refs/foreshore/verified";
 pub struct Mirror {
     repository: Repository,
     remote: Remote,
+    signers: Vec<Signer>,
 }
 
 impl Mirror {
@@ -24,7 +25,14 @@ impl Mirror {
         Ok(Self {
             repository: Repository::init_bare(folder)?,
             remote,
+            signers: Vec::new(),
         })
+    }
+
+    /// The same mirror, which stays where it is as soon as a new commit is not signed by one of these.
+    #[must_use]
+    pub fn trusting(self, signers: Vec<Signer>) -> Self {
+        Self { signers, ..self }
     }
 
     pub fn repository(&self) -> &Repository {
@@ -41,7 +49,7 @@ impl Mirror {
     /// A branch that vanished, was rewritten or put back is refused, and the
     /// mirror stays where it is.
     pub fn fetch(&self) -> Result<ObjectId, MirrorError> {
-        let tip = follow(&self.repository, &self.remote, VERIFIED, &[])?;
+        let tip = follow(&self.repository, &self.remote, VERIFIED, &[], &self.signers)?;
         if let Err(error) = self.repository.tidy() {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,

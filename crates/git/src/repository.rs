@@ -10,11 +10,13 @@ use crate::error::GitError;
 use crate::lock::Turn;
 use crate::name::check_ref;
 use crate::object::{ObjectId, TreeEntry, parse_tree};
+use crate::signature::CommitKey;
 
 /// A bare repository; cheap to clone.
 #[derive(Clone)]
 pub struct Repository {
     inner: Arc<Inner>,
+    key: Option<Arc<CommitKey>>,
 }
 
 struct Inner {
@@ -88,7 +90,21 @@ impl Repository {
         let batch = Batch::new(&path);
         Ok(Self {
             inner: Arc::new(Inner { path, batch }),
+            key: None,
         })
+    }
+
+    /// The same repository, with every commit that is written through it signed.
+    #[must_use]
+    pub fn signing(self, key: Arc<CommitKey>) -> Self {
+        Self {
+            key: Some(key),
+            ..self
+        }
+    }
+
+    pub(crate) fn signed_by(&self) -> Option<&CommitKey> {
+        self.key.as_deref()
     }
 
     pub fn path(&self) -> &Path {
@@ -156,6 +172,17 @@ impl Repository {
             expected,
             found: object.kind,
         })
+    }
+
+    /// Returns commits as git stores them.
+    pub(crate) fn read_commits(&self, ids: &[ObjectId]) -> Result<Vec<Vec<u8>>, GitError> {
+        let names: Vec<&str> = ids.iter().map(ObjectId::as_str).collect();
+        let objects = self.inner.batch.read(&names)?;
+        names
+            .iter()
+            .zip(objects)
+            .map(|(name, object)| self.expect_kind(name, object, "commit"))
+            .collect()
     }
 
     /// Returns the content of a file.

@@ -10,8 +10,10 @@ use crate::durable::sync_packs;
 use crate::error::GitError;
 use crate::name::check_path;
 use crate::object::ObjectId;
+use crate::pack::commit_id;
 use crate::refs::{Expected, RefUpdate};
 use crate::repository::Repository;
+use crate::signature::CommitKey;
 
 const COMMAND: &str = "fast-import";
 
@@ -77,17 +79,15 @@ impl Repository {
         let mut command = git_in(self.path(), &[]);
         command.args([COMMAND, "--quiet", "--done", "--date-format=raw"]);
         let text = run(command, COMMAND, Some(stream(chains)?))?.text(COMMAND)?;
-        let malformed = || GitError::Malformed {
-            command: COMMAND.to_owned(),
-            what: text.clone(),
+        let written = Written::read(&text, count)?;
+        let ids = match self.signed_by() {
+            Some(key) => {
+                let signed = signed(chains, &written.trees, key);
+                self.add_commits(&signed.commits)?;
+                signed.ids
+            }
+            None => written.ids,
         };
-        let ids = text
-            .lines()
-            .map(|line| line.parse().map_err(|_| malformed()));
-        let ids: Vec<ObjectId> = ids.collect::<Result<_, _>>()?;
-        if ids.len() != count {
-            return Err(malformed());
-        }
         sync_packs(self.path())?;
         let mut ids = ids.into_iter();
         Ok(chains
@@ -119,6 +119,85 @@ impl Repository {
     }
 }
 
+/// What fast-import told of the commits it wrote, in order.
+struct Written {
+    ids: Vec<ObjectId>,
+    trees: Vec<ObjectId>,
+}
+
+impl Written {
+    /// Reads the answers to `get-mark` and `ls`, one pair for each commit.
+    fn read(text: &str, count: usize) -> Result<Self, GitError> {
+        let malformed = || GitError::Malformed {
+            command: COMMAND.to_owned(),
+            what: text.to_owned(),
+        };
+        let id = |line: &str| line.parse::<ObjectId>().map_err(|_| malformed());
+        let (mut ids, mut trees) = (Vec::new(), Vec::new());
+        for line in text.lines() {
+            match line.strip_prefix("040000 tree ") {
+                Some(tree) => trees.push(id(tree.trim_end_matches('\t'))?),
+                // The root of a commit without any file.
+                None if line.starts_with("missing ") => trees.push(id(EMPTY_TREE)?),
+                None => ids.push(id(line)?),
+            }
+        }
+        if ids.len() == count && trees.len() == count {
+            Ok(Self { ids, trees })
+        } else {
+            Err(malformed())
+        }
+    }
+}
+
+/// The tree without entries, which every repository knows.
+const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+
+/// Commits with their signatures in them, and their names.
+struct Signed {
+    commits: Vec<Vec<u8>>,
+    ids: Vec<ObjectId>,
+}
+
+/// Makes the chains anew of the trees that are written, signed.
+fn signed(chains: &[Chain], trees: &[ObjectId], key: &CommitKey) -> Signed {
+    let mut trees = trees.iter();
+    let mut signed = Signed {
+        commits: Vec::new(),
+        ids: Vec::new(),
+    };
+    for chain in chains {
+        let mut parent = chain.parent.clone();
+        for (commit, tree) in chain.commits.iter().zip(trees.by_ref()) {
+            let bytes = key.sign(&raw(commit, tree, parent.as_ref()));
+            let id = commit_id(&bytes);
+            parent = Some(id.clone());
+            signed.commits.push(bytes);
+            signed.ids.push(id);
+        }
+    }
+    signed
+}
+
+/// A commit as git stores it.
+fn raw(commit: &NewCommit, tree: &ObjectId, parent: Option<&ObjectId>) -> Vec<u8> {
+    let seconds = commit.at.as_second();
+    let parent = parent.map_or_else(String::new, |parent| format!("parent {parent}\n"));
+    let mut raw = format!(
+        "tree {tree}\n{parent}author {} {seconds} +0000\ncommitter {} {seconds} +0000\n\n",
+        identity(&commit.author),
+        identity(&commit.committer)
+    )
+    .into_bytes();
+    raw.extend_from_slice(message(commit).as_bytes());
+    raw
+}
+
+/// No git takes a message with a NUL in it.
+fn message(commit: &NewCommit) -> String {
+    commit.message.replace('\0', "")
+}
+
 fn stream(chains: &[Chain]) -> Result<Vec<u8>, GitError> {
     let mut out = Vec::new();
     let mut mark = 0_usize;
@@ -141,19 +220,16 @@ fn stream(chains: &[Chain]) -> Result<Vec<u8>, GitError> {
                     identity(&commit.committer)
                 ),
             );
-            data(&mut out, commit.message.replace('\0', "").as_bytes());
+            data(&mut out, message(commit).as_bytes());
             if let Some(parent) = &parent {
                 push(&mut out, &format!("from {parent}\n"));
             }
             for change in &commit.changes {
                 write_change(&mut out, change)?;
             }
-            push(&mut out, "\n");
+            push(&mut out, &format!("\nget-mark :{mark}\nls :{mark} \n"));
             parent = Some(format!(":{mark}"));
         }
-    }
-    for mark in 1..=mark {
-        push(&mut out, &format!("get-mark :{mark}\n"));
     }
     push(
         &mut out,

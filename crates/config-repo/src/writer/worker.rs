@@ -353,7 +353,7 @@ fn main_of(refs: &[(String, ObjectId)]) -> Result<ObjectId, WriteFailure> {
 
 fn fetch(repository: &Repository, remote: &Remote) -> Result<(), WriteFailure> {
     let requests = format!("+{REQUESTS_REF}/*:{REQUESTS_REF}/*");
-    follow(repository, remote, MAIN_REF, &[&requests])?;
+    follow(repository, remote, MAIN_REF, &[&requests], &[])?;
     Ok(())
 }
 

@@ -1,7 +1,11 @@
 //! Following a repository elsewhere, and refusing what is not its future.
 
 use foreshore_config_repo::{Mirror, MirrorError};
-use foreshore_git::{Change, Credential, Expected, FetchError, RefUpdate, Remote, Repository};
+use foreshore_git::{
+    Change, CommitKey, Credential, Expected, FetchError, RefUpdate, Remote, Repository,
+};
+use ring::rand::SystemRandom;
+use ring::signature::Ed25519KeyPair;
 
 use crate::fixture::{MAIN, by_hand, repository};
 
@@ -101,4 +105,51 @@ fn a_dead_fetchs_lock_does_not_need_a_hand() {
     )
     .unwrap();
     assert_eq!(mirror.fetch().unwrap(), tip);
+}
+
+fn key() -> std::sync::Arc<CommitKey> {
+    let kept = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+    std::sync::Arc::new(CommitKey::from_pkcs8(kept.as_ref()).unwrap())
+}
+
+#[test]
+fn a_commit_that_nobody_trusted_has_signed_freezes_a_mirror_that_asks_for_signatures() {
+    let (folder, repository) = repository();
+    let key = key();
+    let ours = repository.clone().signing(key.clone());
+    let good = by_hand(&ours, vec![Change::write("a", "1")]);
+    let mirror = mirror(&folder, &repository).trusting(vec![key.signer()]);
+    // What was before the first look is vouched for by the tip.
+    assert_eq!(mirror.fetch().unwrap(), good);
+    let better = by_hand(&ours, vec![Change::write("a", "2")]);
+    assert_eq!(mirror.fetch().unwrap(), better);
+
+    by_hand(&repository, vec![Change::write("a", "3")]);
+    // A good signature on top does not hide what is below it.
+    by_hand(&ours, vec![Change::write("a", "4")]);
+    let error = mirror.fetch().unwrap_err();
+    assert!(matches!(error, MirrorError::Frozen { .. }), "{error}");
+    let said = error.to_string();
+    assert!(
+        said.contains("by bo <bo@example.org> is not trusted: it is not signed"),
+        "{said}"
+    );
+    assert_eq!(mirror.tip().unwrap(), Some(better));
+}
+
+#[test]
+fn a_strangers_signature_counts_for_nothing_at_the_first_look_too() {
+    let (folder, repository) = repository();
+    by_hand(
+        &repository.clone().signing(key()),
+        vec![Change::write("a", "1")],
+    );
+    let mirror = mirror(&folder, &repository).trusting(vec![key().signer()]);
+    let error = mirror.fetch().unwrap_err();
+    assert!(matches!(error, MirrorError::Untrusted { .. }), "{error}");
+    assert!(
+        error.to_string().contains("its key is not trusted"),
+        "{error}"
+    );
+    assert_eq!(mirror.tip().unwrap(), None);
 }

@@ -7,6 +7,7 @@
 mod damage;
 mod http;
 mod repository;
+mod signed;
 mod source;
 
 use foreshore_git::{Change, NewCommit, ObjectId, Repository};
