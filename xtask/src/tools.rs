@@ -18,8 +18,8 @@ use crate::repository;
 
 pub(crate) use cargo_deny::cargo_deny;
 pub(crate) use packages::{
-    ensure as ensure_packages, ensure_for_benches, ensure_for_browser, ensure_for_kubelet,
-    ensure_for_registry,
+    ensure as ensure_packages, ensure_companions, ensure_for_benches, ensure_for_browser,
+    ensure_for_kubelet,
 };
 
 /// The folder outside the clone.

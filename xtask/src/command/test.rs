@@ -26,7 +26,7 @@ pub(crate) fn run(_: &Arguments) -> Result<ExitCode> {
     let mut gates = Gates::default();
     gates.gate("packages", || {
         tools::ensure_for_kubelet();
-        tools::ensure_for_registry();
+        tools::ensure_companions();
         tools::ensure_packages()
     });
     gates.gate("format", check::format);

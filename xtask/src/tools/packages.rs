@@ -53,8 +53,20 @@ const KUBELET: [Program; 4] = [
     },
 ];
 
-/// A second registry, and what stands beside ours in benchmarks.
-const REGISTRY: [Program; 2] = [
+/// What some tests stand beside: a second registry, a container tool, a clock that is set, a verifier of signatures.
+const COMPANIONS: [Program; 5] = [
+    Program {
+        name: "buildah",
+        package: "buildah",
+    },
+    Program {
+        name: "faketime",
+        package: "faketime",
+    },
+    Program {
+        name: "ssh-keygen",
+        package: "openssh-client",
+    },
     Program {
         name: "docker-registry",
         package: "docker-registry",
@@ -115,11 +127,11 @@ pub(crate) fn ensure_for_kubelet() {
     }
 }
 
-/// The same for a second registry; without it the tests of that are not run.
-pub(crate) fn ensure_for_registry() {
-    if let Err(error) = install(&REGISTRY) {
+/// The same for what stands beside us in some tests; without it those are not run.
+pub(crate) fn ensure_companions() {
+    if let Err(error) = install(&COMPANIONS) {
         terminal::note(&format!(
-            "the tests of a second registry will not be run: {error:#}"
+            "tests beside other programs will not be run: {error:#}"
         ));
     }
 }
