@@ -37,6 +37,8 @@ impl Default for World {
                 services: Vec::new(),
                 requests: Vec::new(),
                 agents: Vec::new(),
+                builds: Vec::new(),
+                webhook: None,
             },
             environments: Vec::new(),
             freezes: Vec::new(),

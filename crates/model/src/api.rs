@@ -2,10 +2,12 @@
 //!
 //! Every path starts with `/api/v1`; an answer that is not 2xx carries a [`Problem`].
 
+mod builds;
 mod changes;
 pub mod load;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::ArtifactId;
@@ -17,13 +19,14 @@ use crate::outcome::{Outcome, Phase};
 use crate::person::Actor;
 use crate::release::{ReleaseFile, Verdict};
 
+pub use builds::{BuildLog, BuildRow, BuildState};
 pub use changes::{
     ChangeAnswer, FreezeRequest, FreezeRow, OperationsAnswer, OperationsChange, OperationsRequest,
     PolicyRow, RemovalsRequest, RetireAnswer, RetireRequest,
 };
 
 /// Why a request was not carried out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// The exit code a command ends with.
     pub code: u8,
@@ -36,7 +39,7 @@ pub struct Problem {
 }
 
 /// `GET /api/v1/info`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Info {
     pub version: String,
     /// `host:port` that image references carry.
@@ -53,7 +56,7 @@ pub struct Info {
 }
 
 /// `GET /api/v1/secrets/<environment>/<service>`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SealedSecrets {
     /// Public keys (`age1…`) that a value has to be sealed for.
     pub recipients: Vec<String>,
@@ -62,7 +65,7 @@ pub struct SealedSecrets {
 }
 
 /// `PUT /api/v1/secrets/<environment>/<service>/<name>`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SecretRequest {
     /// The value, sealed by whoever sends it.
@@ -73,7 +76,7 @@ pub struct SecretRequest {
 }
 
 /// What became of a change of secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretChange {
     pub commit: String,
     /// What was done, in words.
@@ -81,7 +84,7 @@ pub struct SecretChange {
 }
 
 /// Which artifact is meant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Selection {
     /// By its id.
@@ -96,7 +99,7 @@ pub enum Selection {
 }
 
 /// `POST /api/v1/releases`: release, promote and rollback are one request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseRequest {
     pub service: ServiceName,
@@ -117,7 +120,7 @@ pub struct ReleaseRequest {
 }
 
 /// What became of a release request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "result", rename_all = "kebab-case")]
 pub enum ReleaseAnswer {
     /// It is committed and durable.
@@ -134,7 +137,7 @@ pub enum ReleaseAnswer {
 }
 
 /// `POST /api/v1/requests/<id>/approve`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApproveRequest {
     #[serde(default)]
@@ -142,20 +145,23 @@ pub struct ApproveRequest {
 }
 
 /// `PUT` and `DELETE /api/v1/holds/<environment>/<service>`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HoldRequest {
     pub reason: String,
 }
 
 /// One row of `GET /api/v1/status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceStatus {
     pub service: ServiceName,
     pub environment: EnvironmentName,
     pub release: ReleaseFile,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    /// Sites of the environment, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sites: Vec<SiteName>,
     /// The newest outcome of each site, empty until an agent has reported.
     pub outcomes: Vec<Outcome>,
     /// What people set without a build: replicas, bounds, floors, pause.
@@ -197,7 +203,7 @@ impl ServiceStatus {
 }
 
 /// `GET /api/v1/status`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// Changes with every change of what is below; `?after=<version>` waits for that.
     pub version: String,
@@ -208,17 +214,36 @@ pub struct Status {
     /// When an agent was last heard, by environment.
     #[serde(default)]
     pub agents: Vec<AgentSeen>,
+    /// Builds of pushed source that wait or go on, and each service's newest if it failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub builds: Vec<BuildRow>,
+    /// Where the webhook stands, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookState>,
+}
+
+/// How far the webhook has been told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WebhookState {
+    /// Changes it has taken since the server started.
+    pub told: u64,
+    /// Changes it refused for good since the server started.
+    pub given_up: u64,
+    /// Why the newest attempt failed; none if it went well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// When an agent last spoke.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentSeen {
     pub environment: EnvironmentName,
+    #[schemars(with = "String")]
     pub at: Timestamp,
 }
 
 /// One row of `GET /api/v1/artifacts?service=<name>`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ArtifactSummary {
     pub id: ArtifactId,
     pub digest: Digest,
@@ -227,13 +252,14 @@ pub struct ArtifactSummary {
     pub commit: String,
     pub author: String,
     pub message: String,
+    #[schemars(with = "String")]
     pub committed_at: Timestamp,
 }
 
 /// `POST /api/v1/arrivals`: the artifact is in the registry, let policies act on it now.
 ///
 /// The server also notices arrivals by itself; asking makes the answer certain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ArrivalRequest {
     pub service: ServiceName,
@@ -241,7 +267,7 @@ pub struct ArrivalRequest {
 }
 
 /// What policies made of an arrival.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ArrivalAnswer {
     pub released: Vec<ReleaseFile>,
     /// Environments that automation left alone, and why.
@@ -249,14 +275,14 @@ pub struct ArrivalAnswer {
 }
 
 /// Why automation did not act.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Withheld {
     pub environment: EnvironmentName,
     pub reason: String,
 }
 
 /// `POST /api/v1/tokens`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRequest {
     pub name: String,
@@ -265,28 +291,29 @@ pub struct TokenRequest {
 }
 
 /// The only moment at which a token is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenAnswer {
     pub name: String,
     pub token: String,
 }
 
 /// `DELETE /api/v1/tokens/<name>`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RevokeAnswer {
     pub revoked: usize,
 }
 
 /// `GET /api/v1/tip?after=<commit>&timeout=<seconds>`: answers when the tip is another, or the time is over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tip {
     pub commit: String,
 }
 
 /// One release as the history of a service shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryEntry {
     pub commit: String,
+    #[schemars(with = "String")]
     pub at: Timestamp,
     pub actor: String,
     pub subject: String,
@@ -296,7 +323,7 @@ pub struct HistoryEntry {
 }
 
 /// `POST /api/v1/explain` and `/api/v1/diff`: what a release would meet, and change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainRequest {
     pub service: ServiceName,
@@ -308,7 +335,7 @@ pub struct ExplainRequest {
 }
 
 /// Whether a release is allowed, term by term.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
     pub service: ServiceName,
     pub environment: EnvironmentName,
@@ -322,7 +349,7 @@ pub struct Explanation {
 }
 
 /// One condition of a release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TermRow {
     pub name: String,
     pub holds: bool,
@@ -330,7 +357,7 @@ pub struct TermRow {
 }
 
 /// What differs between two sets of released files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Difference {
     /// What is compared, in words: `prod number 3`, `artifact main-…`.
     pub from: String,
@@ -345,7 +372,7 @@ impl Difference {
 }
 
 /// One file that differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileDifference {
     pub path: String,
     /// Unified, without the two lines that name the file.
@@ -353,14 +380,14 @@ pub struct FileDifference {
 }
 
 /// `GET /api/v1/requests`: what waits for approval; `?after=<version>` waits for a change of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OpenRequests {
     pub version: String,
     pub requests: Vec<Request>,
 }
 
 /// `GET /api/v1/requests/<id>`: everything a person needs to agree or not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RequestDetail {
     pub request: Request,
     /// Approvals that are still missing.
@@ -372,7 +399,7 @@ pub struct RequestDetail {
 }
 
 /// What a cluster would make of a request: the agent's server-side dry run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SitePreview {
     pub request: String,
@@ -382,11 +409,12 @@ pub struct SitePreview {
     pub artifact: Digest,
     /// `created`, `changed`, `unchanged`, `removed`, or `refused` with the reason.
     pub objects: Vec<ObjectPreview>,
+    #[schemars(with = "String")]
     pub at: Timestamp,
 }
 
 /// What would become of one object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ObjectPreview {
     pub object: String,
@@ -397,7 +425,7 @@ pub struct ObjectPreview {
 }
 
 /// One release with its circumstances: `GET /api/v1/describe/release/<environment>/<service>`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReleaseDetail {
     pub commit: String,
     pub release: ReleaseFile,
@@ -412,9 +440,10 @@ pub struct ReleaseDetail {
 }
 
 /// One commit of `GET /api/v1/audit`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditEntry {
     pub commit: String,
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// Who wanted it; the author of the commit where no trailer says so.
     pub actor: String,

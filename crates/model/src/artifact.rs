@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::check::Check;
@@ -27,6 +28,20 @@ pub struct ArtifactId(String);
 #[error("`{text}` is not an artifact id (`<branch>-<source commit>-<plan hash>`)")]
 pub struct ArtifactIdError {
     text: String,
+}
+
+impl JsonSchema for ArtifactId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ArtifactId".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]*$",
+            "maxLength": 128,
+        })
+    }
 }
 
 impl ArtifactId {
@@ -98,7 +113,7 @@ impl fmt::Display for ArtifactId {
 ///
 /// The record holds no time of the build itself, so that the same inputs give
 /// the same bytes and hence the same digest.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ArtifactRecord {
     pub id: ArtifactId,
@@ -127,7 +142,7 @@ pub struct ArtifactRecord {
 }
 
 /// Where the source was when it was built.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     pub commit: String,
@@ -136,6 +151,7 @@ pub struct Source {
     pub tag: Option<String>,
     pub author: String,
     pub message: String,
+    #[schemars(with = "String")]
     pub committed_at: Timestamp,
     /// The tree held changes that are not in the commit.
     #[serde(default)]
@@ -143,7 +159,7 @@ pub struct Source {
 }
 
 /// The plan that rendered the manifests.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlanStamp {
     pub name: String,
@@ -158,7 +174,7 @@ pub struct PlanStamp {
 }
 
 /// An image by name and content.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageStamp {
     /// Repository without host, `web`.
@@ -167,7 +183,7 @@ pub struct ImageStamp {
 }
 
 /// One recorded step before the push.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
     pub name: String,

@@ -15,6 +15,7 @@
 //! | `request.yaml` on a branch `requests/<id>` | [`Request`] |
 
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::ArtifactId;
@@ -33,7 +34,7 @@ pub const OUTCOMES_REF: &str = "refs/foreshore/outcomes";
 pub const REQUESTS_PREFIX: &str = "requests/";
 
 /// A named target of releases.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Environment {
     pub name: EnvironmentName,
@@ -66,7 +67,7 @@ pub struct Environment {
 }
 
 /// How the sites of an environment follow each other.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SiteOrder {
     #[default]
@@ -83,7 +84,7 @@ impl SiteOrder {
 }
 
 /// What becomes of changes that others make to released objects.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Drift {
     /// They are told and put back.
@@ -105,7 +106,7 @@ fn one_local_site() -> Vec<SiteName> {
 }
 
 /// How many people other than the one who asks must approve, and who may.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Approvals {
     pub count: u32,
@@ -121,7 +122,7 @@ impl Approvals {
 }
 
 /// A rule that triggers or restricts releases.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Policy {
     /// An artifact of a matching branch is released as it arrives.
@@ -160,6 +161,7 @@ pub enum Policy {
     Soak {
         environment: EnvironmentName,
         /// `45m`, `24h`.
+        #[schemars(with = "String")]
         time: SignedDuration,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         services: Vec<ServiceName>,
@@ -216,18 +218,19 @@ impl Policy {
 }
 
 /// A manual pin that pauses automation for one service in one environment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hold {
     pub actor: Actor,
     pub reason: String,
+    #[schemars(with = "String")]
     pub at: Timestamp,
 }
 
 /// The end of a service in an environment: its folder is gone on purpose.
 ///
 /// A folder that is missing without one is a mistake, and nothing is removed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tombstone {
     /// Sequence number of the last release; the next one here is higher.
@@ -236,6 +239,7 @@ pub struct Tombstone {
     pub artifact: Digest,
     pub actor: Actor,
     pub reason: String,
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// Objects that keep data and may go all the same: `PersistentVolumeClaim/data`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -243,7 +247,7 @@ pub struct Tombstone {
 }
 
 /// `removals.yaml` beside a release: objects that it may take away although they keep something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Removals {
     /// The one release it is about.
@@ -252,11 +256,12 @@ pub struct Removals {
     pub objects: Vec<String>,
     pub actor: Actor,
     pub reason: String,
+    #[schemars(with = "String")]
     pub at: Timestamp,
 }
 
 /// A release that waits for approval.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     pub id: String,
@@ -272,15 +277,17 @@ pub struct Request {
     pub previous: Option<Digest>,
     pub requested_by: Actor,
     pub reason: String,
+    #[schemars(with = "String")]
     pub at: Timestamp,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvals: Vec<Approval>,
 }
 
 /// One person's agreement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Approval {
     pub actor: Actor,
+    #[schemars(with = "String")]
     pub at: Timestamp,
 }

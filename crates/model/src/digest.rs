@@ -18,6 +18,16 @@ pub struct DigestError {
     text: String,
 }
 
+impl schemars::JsonSchema for Digest {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Digest".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"})
+    }
+}
+
 impl Digest {
     /// Returns the digest of `content`.
     pub fn of(content: &[u8]) -> Self {

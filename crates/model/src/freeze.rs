@@ -1,13 +1,14 @@
 //! `freezes/<name>.yaml`: times in which nothing is released, or the only times in which something is.
 
 use jiff::civil::{DateTime, Time, Weekday};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::name::{EnvironmentName, ServiceName};
 use crate::operations::Changed;
 
 /// A rule about time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Freeze {
     pub effect: Effect,
@@ -24,7 +25,7 @@ pub struct Freeze {
 }
 
 /// What a window does to releases.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
     /// Nothing is released while the window is open.
@@ -34,21 +35,30 @@ pub enum Effect {
 }
 
 /// When it holds, by the clock on the wall of its time zone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Window {
     /// Once, from one moment to another.
-    Once { from: DateTime, until: DateTime },
+    Once {
+        #[schemars(with = "String")]
+        from: DateTime,
+        #[schemars(with = "String")]
+        until: DateTime,
+    },
     /// Every week; one that ends before it begins goes over midnight.
     Weekly {
         days: Vec<Day>,
+        #[schemars(with = "String")]
         from: Time,
+        #[schemars(with = "String")]
         until: Time,
     },
 }
 
 /// A day of the week on which a window opens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Day {
     Monday,

@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::person::Actor;
 
 /// Operational state beside the artifact.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Operations {
     /// Grows by one with every change; an outcome tells which one the agent has carried out.
@@ -35,17 +36,18 @@ pub struct Operations {
 }
 
 /// Who changed something, when and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Changed {
     pub actor: Actor,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    #[schemars(with = "String")]
     pub at: Timestamp,
 }
 
 /// The least and the most replicas an autoscaler may choose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bounds {
     pub min: u32,
@@ -53,12 +55,14 @@ pub struct Bounds {
 }
 
 /// So many replicas at least, from one moment to another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Floor {
     pub workload: String,
     pub replicas: u32,
+    #[schemars(with = "String")]
     pub from: Timestamp,
+    #[schemars(with = "String")]
     pub until: Timestamp,
 }
 

@@ -1,6 +1,7 @@
 //! What became of a release in a cluster, as the agent reports it.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -8,7 +9,7 @@ use crate::name::{EnvironmentName, ServiceName, SiteName};
 use crate::release::Verdict;
 
 /// How far one release has come in one site.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
     pub environment: EnvironmentName,
@@ -23,6 +24,7 @@ pub struct Outcome {
     /// Why it is in this phase, most important first; at most three.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<Cause>,
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// Number of the operations that are carried out.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -38,7 +40,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 /// The stations of a release in a cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Being checked by server-side dry-run or written.
@@ -79,7 +81,7 @@ impl Phase {
 }
 
 /// One reason, with what a person needs to act on it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cause {
     /// `Deployment/web`, `Pod/web-7c4-x2x`.

@@ -1,6 +1,7 @@
 //! `release.yaml`: which artifact an environment is to run, and who decided so.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::ArtifactId;
@@ -9,7 +10,7 @@ use crate::name::{EnvironmentName, ServiceName};
 use crate::person::Actor;
 
 /// The desired artifact of a service in an environment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseFile {
     pub service: ServiceName,
@@ -21,6 +22,7 @@ pub struct ReleaseFile {
     pub intent: Intent,
     pub actor: Actor,
     pub reason: String,
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// The artifact that this one replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,7 +36,7 @@ pub struct ReleaseFile {
 }
 
 /// What the release was meant as; the flow is the same for all.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Intent {
     /// A person named the artifact.
@@ -75,7 +77,7 @@ impl Intent {
 }
 
 /// The recorded result of a check, bound to an artifact.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Verdict {
     pub check: String,
@@ -94,6 +96,7 @@ pub struct Verdict {
     /// What was seen, in one line.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub summary: String,
+    #[schemars(with = "String")]
     pub at: Timestamp,
 }
 

@@ -1,6 +1,7 @@
 //! What changes a service without a new release: operations, its end, freezes and policies.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Policy, Tombstone};
@@ -9,7 +10,7 @@ use crate::name::{EnvironmentName, FreezeName, PolicyName, ServiceName};
 use crate::operations::Operations;
 
 /// `POST /api/v1/operations/<environment>/<service>`: change a service without a build.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OperationsRequest {
     pub change: OperationsChange,
@@ -25,7 +26,7 @@ pub struct OperationsRequest {
 }
 
 /// One change of a service's operations; without a workload its only one is meant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum OperationsChange {
     Replicas {
@@ -51,7 +52,9 @@ pub enum OperationsChange {
         workload: Option<String>,
         replicas: u32,
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<String>")]
         from: Option<Timestamp>,
+        #[schemars(with = "String")]
         until: Timestamp,
     },
     /// Takes all floors away.
@@ -64,7 +67,7 @@ pub enum OperationsChange {
 }
 
 /// What became of a change of operations.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OperationsAnswer {
     /// The commit; none if nothing had to change, or for a dry run.
     pub commit: Option<String>,
@@ -75,7 +78,7 @@ pub struct OperationsAnswer {
 }
 
 /// `POST /api/v1/retire/<environment>/<service>`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetireRequest {
     pub reason: String,
@@ -88,7 +91,7 @@ pub struct RetireRequest {
 }
 
 /// What becomes of a service that is retired.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RetireAnswer {
     /// None for a dry run.
     pub commit: Option<String>,
@@ -98,7 +101,7 @@ pub struct RetireAnswer {
 }
 
 /// `POST /api/v1/removals/<environment>/<service>`: let the present release take these objects away.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RemovalsRequest {
     pub objects: Vec<String>,
@@ -107,7 +110,7 @@ pub struct RemovalsRequest {
 }
 
 /// `PUT /api/v1/freezes/<name>`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FreezeRequest {
     pub effect: Effect,
@@ -121,7 +124,7 @@ pub struct FreezeRequest {
 }
 
 /// One row of `GET /api/v1/freezes`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FreezeRow {
     pub name: FreezeName,
     pub freeze: Freeze,
@@ -130,14 +133,14 @@ pub struct FreezeRow {
 }
 
 /// One row of `GET /api/v1/policies`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyRow {
     pub name: PolicyName,
     pub policy: Policy,
 }
 
 /// What a change of rules made: `PUT` and `DELETE` of policies, freezes and removals.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChangeAnswer {
     /// None if the repository said so already.
     pub commit: Option<String>,

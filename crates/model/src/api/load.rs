@@ -1,6 +1,7 @@
 //! A load run as its generator tells the server of it, once a second, and as pages show it.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::name::check_label;
@@ -9,7 +10,7 @@ use crate::name::check_label;
 pub const POINTS_MAX: usize = 240;
 
 /// `PUT /api/v1/loads/<id>`: a run from its first second to its verdict.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoadRun {
     /// Chosen by the generator; a later report of the same run replaces the earlier one.
@@ -18,6 +19,7 @@ pub struct LoadRun {
     pub profile: String,
     /// Addresses of the targets the profile uses.
     pub targets: Vec<String>,
+    #[schemars(with = "String")]
     pub started_at: Timestamp,
     pub elapsed_seconds: f64,
     /// How long the shape goes on, if it says.
@@ -44,7 +46,7 @@ pub struct LoadRun {
 }
 
 /// Latencies in microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Percentiles {
     pub p50: u64,
@@ -55,7 +57,7 @@ pub struct Percentiles {
 }
 
 /// One stretch of time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoadPoint {
     pub requests: u64,
@@ -68,16 +70,17 @@ pub struct LoadPoint {
 }
 
 /// A run as the server knows it: who runs it, and when word of it came last.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LoadRow {
     #[serde(flatten)]
     pub run: LoadRun,
     pub actor: String,
+    #[schemars(with = "String")]
     pub heard_at: Timestamp,
 }
 
 /// `GET /api/v1/loads`
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Loads {
     /// Grows with every report.
     pub version: u64,

@@ -53,6 +53,10 @@ pub(crate) fn assemble(state: &State) -> Status {
                 .holds
                 .get(&(environment.clone(), service.clone()))
                 .cloned(),
+            sites: world
+                .environments
+                .get(environment)
+                .map_or_else(Vec::new, |environment| environment.sites.clone()),
             outcomes: state.outcomes.newest(environment, service),
             operations: world
                 .operations
@@ -71,5 +75,7 @@ pub(crate) fn assemble(state: &State) -> Status {
             .into_iter()
             .map(|(environment, at)| AgentSeen { environment, at })
             .collect(),
+        builds: Vec::new(),
+        webhook: None,
     }
 }
