@@ -153,6 +153,8 @@
     if (stale) say("no news for " + silent + " s: what is shown may be old");
   }, 1000);
   if (body.dataset.live) follow(body.dataset.live);
+  const again = one("#again[data-again]");
+  if (again) location.replace(again.getAttribute("href"));
   window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
   // Logs follow on demand, and stop while somebody reads further up.

@@ -55,6 +55,15 @@ pub(crate) async fn protect(request: Request, next: Next) -> Response {
     }
 }
 
+/// Tells browsers to come back by TLS only.
+pub(crate) async fn strict_transport(mut response: Response) -> Response {
+    response.headers_mut().insert(
+        header::STRICT_TRANSPORT_SECURITY,
+        HeaderValue::from_static("max-age=31536000"),
+    );
+    response
+}
+
 async fn compress(response: Response) -> Response {
     let is_page = response
         .headers()

@@ -20,7 +20,9 @@ use crate::desk::Desk;
 use crate::listing::Facts;
 use crate::live::{Key, Make, Views};
 use crate::loads;
+use crate::login::Login;
 use crate::routes;
+use crate::routes::entrance::Entrance;
 use crate::world::{self, World};
 
 /// What a dashboard needs.
@@ -164,9 +166,14 @@ impl Dashboard {
         });
     }
 
-    /// The pages, to be merged with whatever else is served.
+    /// The pages, to be merged with whatever else is served, on this machine's loopback only.
     pub fn router(&self) -> Router {
-        routes::router(self.inner.clone())
+        routes::router(self.inner.clone(), Entrance::Owner)
+    }
+
+    /// The pages for whoever has a session; `secure` where the way there is encrypted.
+    pub fn router_behind(&self, login: Arc<dyn Login>, secure: bool) -> Router {
+        routes::router(self.inner.clone(), Entrance::Login { login, secure })
     }
 }
 

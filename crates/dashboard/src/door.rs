@@ -13,6 +13,8 @@ pub(crate) enum Refused {
     CrossSite,
     #[error("the request does not say which page it comes from")]
     NoOrigin,
+    #[error("`{0}` may not look at these pages")]
+    MayNotLook(String),
 }
 
 /// Refuses requests that were made for another name.

@@ -89,7 +89,7 @@ impl Frame<'_> {
         if let Some(reader) = self.reader {
             html.raw("<span class=who>").text(&reader.name);
             if self.session {
-                html.raw(" <a href=\"/logout\">Log out</a>");
+                html.raw(" <form method=post action=\"/logout\" class=out><button>Log out</button></form>");
             }
             html.raw("</span>");
         }

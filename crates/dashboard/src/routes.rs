@@ -2,9 +2,11 @@
 
 mod acting;
 mod audit;
+pub(crate) mod entrance;
 mod export;
 mod help;
 mod history;
+mod login;
 mod logs;
 mod pages;
 mod search;
@@ -12,32 +14,32 @@ mod search;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::middleware::{self, Next};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::middleware;
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::{get, post};
-use foreshore_identity::Principal;
 use foreshore_model::ExitCode;
 use foreshore_model::api::Problem;
 use http::StatusCode;
 
-use crate::answer::protect;
+use crate::answer::{protect, strict_transport};
 use crate::assets;
 use crate::dashboard::{Inner, may_act};
-use crate::door::{self, Refused};
+use crate::door::Refused;
 use crate::frame::Frame;
 use crate::html;
+
+use entrance::{Door, Entrance, Reader};
 
 /// A form of ours has a few short fields.
 const FORM_BYTES_MAX: usize = 16 * 1024;
 
 type Shared = State<Arc<Inner>>;
 
-/// Who looks; put beside the request by [`enter`].
-#[derive(Debug, Clone)]
-struct Reader(Principal);
-
-pub(crate) fn router(inner: Arc<Inner>) -> Router {
+pub(crate) fn router(inner: Arc<Inner>, entrance: Entrance) -> Router {
+    let secure = matches!(entrance, Entrance::Login { secure: true, .. });
+    let needs_login = matches!(entrance, Entrance::Login { .. });
+    let door = Door::new(inner.clone(), entrance);
     let mut router = Router::new();
     for path in [
         "/",
@@ -72,7 +74,7 @@ pub(crate) fn router(inner: Arc<Inner>) -> Router {
     ] {
         router = router.route(path, get(export::export));
     }
-    router
+    let mut router = router
         .route("/releases/{environment}/{service}", get(history::show))
         .route("/logs", get(logs::show))
         .route("/logs/follow", get(logs::follow))
@@ -84,25 +86,23 @@ pub(crate) fn router(inner: Arc<Inner>) -> Router {
         .route("/help", get(help::show))
         .route("/act/{verb}", get(acting::preview))
         .route("/act", post(acting::confirm))
-        .layer(middleware::from_fn_with_state(inner.clone(), enter))
+        .layer(middleware::from_fn_with_state(
+            door.clone(),
+            entrance::enter,
+        ))
         .merge(assets::assets())
+        .with_state(inner);
+    if needs_login {
+        router = router.merge(login::router(door));
+    }
+    let router = router
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
-        .layer(middleware::from_fn(protect))
-        .with_state(inner)
-}
-
-/// Lets a request in, or says why not.
-async fn enter(State(inner): Shared, mut request: Request, next: Next) -> Response {
-    if let Err(refused) = door::check_host(request.headers(), request.uri(), inner.address) {
-        return refuse(&inner, StatusCode::MISDIRECTED_REQUEST, &refused);
+        .layer(middleware::from_fn(protect));
+    if secure {
+        router.layer(middleware::map_response(strict_transport))
+    } else {
+        router
     }
-    if !request.method().is_safe()
-        && let Err(refused) = door::check_origin(request.headers(), request.uri())
-    {
-        return refuse(&inner, StatusCode::FORBIDDEN, &refused);
-    }
-    request.extensions_mut().insert(Reader(inner.owner.clone()));
-    next.run(request).await
 }
 
 fn refuse(inner: &Inner, status: StatusCode, refused: &Refused) -> Response {
@@ -130,13 +130,13 @@ fn plain(
     section: &str,
     body: impl FnOnce(&mut html::Html),
 ) -> Response {
-    let facts = inner.facts(may_act(&reader.0));
+    let facts = inner.facts(may_act(&reader.who));
     let frame = Frame {
         title,
         section,
         live: None,
-        reader: Some(&reader.0.actor),
-        session: false,
+        reader: Some(&reader.who.actor),
+        session: reader.session,
         ground: &inner.ground,
         production: false,
         version: &inner.version,

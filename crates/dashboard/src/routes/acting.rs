@@ -46,18 +46,18 @@ pub(super) async fn preview(
             );
         }
     };
-    if !may_act(&reader.0) {
+    if !may_act(&reader.who) {
         return failed(
             &inner,
             &reader,
             &problem(
                 ExitCode::Refused,
                 "no-permission",
-                format!("`{}` may only look", reader.0.actor.name),
+                format!("`{}` may only look", reader.who.actor.name),
             ),
         );
     }
-    let preview = match preview::preview(&deed, &inner, &reader.0).await {
+    let preview = match preview::preview(&deed, &inner, &reader.who).await {
         Ok(preview) => preview,
         Err(problem) => return failed(&inner, &reader, &problem),
     };
@@ -75,7 +75,7 @@ pub(super) async fn preview(
     if preview.refused.is_none() {
         let offer = Offer {
             deed,
-            actor: reader.0.actor.name.clone(),
+            actor: reader.who.actor.name.clone(),
             typed: preview.typed.clone(),
             before: preview.before,
             expected: preview.expected.clone(),
@@ -86,8 +86,8 @@ pub(super) async fn preview(
         title: &preview.title,
         section: "",
         live: None,
-        reader: Some(&reader.0.actor),
-        session: false,
+        reader: Some(&reader.who.actor),
+        session: reader.session,
         ground: &inner.ground,
         production: preview.production,
         version: &inner.version,
@@ -150,20 +150,20 @@ pub(super) async fn confirm(
             ),
         );
     };
-    if !may_act(&reader.0) {
+    if !may_act(&reader.who) {
         return failed(
             &inner,
             &reader,
             &problem(
                 ExitCode::Refused,
                 "no-permission",
-                format!("`{}` may only look", reader.0.actor.name),
+                format!("`{}` may only look", reader.who.actor.name),
             ),
         );
     }
     let offer = match inner.offers.take(
         field("token"),
-        &reader.0.actor.name,
+        &reader.who.actor.name,
         field("typed"),
         &id,
         clock::now(),
@@ -191,7 +191,7 @@ pub(super) async fn confirm(
     let title = offer_title(&offer);
     let work = Work {
         inner: inner.clone(),
-        who: reader.0.clone(),
+        who: reader.who.clone(),
         id: id.clone(),
         reason: field("reason").chars().take(REASON_MAX).collect(),
     };

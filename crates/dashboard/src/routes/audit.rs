@@ -46,7 +46,7 @@ async fn entries(
 ) -> Result<(Vec<Entry>, bool), Problem> {
     let commits: Vec<AuditEntry> = inner
         .desk
-        .get(&reader.0, &format!("/api/v1/audit?count={COUNT}"))
+        .get(&reader.who, &format!("/api/v1/audit?count={COUNT}"))
         .await?;
     let (records, whole) = inner.audit.read().map_err(|error| Problem {
         code: ExitCode::Failed.code(),

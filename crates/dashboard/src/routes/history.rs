@@ -30,7 +30,7 @@ pub(super) async fn show(
         );
     };
     let path = format!("/api/v1/history/{environment}/{service}?count={COUNT}");
-    let entries: Vec<HistoryEntry> = match inner.desk.get(&reader.0, &path).await {
+    let entries: Vec<HistoryEntry> = match inner.desk.get(&reader.who, &path).await {
         Ok(entries) => entries,
         Err(problem) => return failed(&inner, &reader, &problem),
     };
@@ -39,7 +39,7 @@ pub(super) async fn show(
         table(html, &entries);
         html.raw("<p class=actions>")
             .link(&format!("/services/{service}"), service.as_str());
-        if may_act(&reader.0) {
+        if may_act(&reader.who) {
             let place = [
                 ("environment", environment.as_str()),
                 ("service", service.as_str()),

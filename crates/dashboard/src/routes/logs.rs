@@ -42,8 +42,8 @@ pub(super) async fn show(
         title: &title,
         section: "/logs",
         live: None,
-        reader: Some(&reader.0.actor),
-        session: false,
+        reader: Some(&reader.who.actor),
+        session: reader.session,
         ground: &inner.ground,
         production: query
             .get("environment")

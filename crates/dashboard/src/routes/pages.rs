@@ -23,7 +23,7 @@ pub(super) async fn show(
     let Some(page) = page(uri.path()) else {
         return failed(&inner, &reader, &missing("there is no such page"));
     };
-    let facts = inner.facts(may_act(&reader.0));
+    let facts = inner.facts(may_act(&reader.who));
     let Some(view) = page.view(&query, &facts) else {
         return failed(
             &inner,
@@ -35,8 +35,8 @@ pub(super) async fn show(
         title: &view.title,
         section: page.section(),
         live: Some(query.href(&live_path(&page))),
-        reader: Some(&reader.0.actor),
-        session: false,
+        reader: Some(&reader.who.actor),
+        session: reader.session,
         ground: &inner.ground,
         production: query
             .get("environment")
@@ -60,7 +60,7 @@ pub(super) async fn stream(
 }
 
 fn stream_of(inner: &Arc<Inner>, page: Page, query: Query, reader: &Reader) -> Response {
-    inner.views.stream((page, query, may_act(&reader.0)))
+    inner.views.stream((page, query, may_act(&reader.who)))
 }
 
 fn live_path(page: &Page) -> String {

@@ -15,7 +15,7 @@ pub(super) async fn show(
     RawQuery(query): RawQuery,
 ) -> Response {
     let query = Query::parse(query.as_deref());
-    let hits = search(&query, &inner.facts(may_act(&reader.0)));
+    let hits = search(&query, &inner.facts(may_act(&reader.who)));
     plain(&inner, &reader, "Search", "", |html| {
         html.raw("<form class=filter method=get action=\"/search\" role=search><label><span class=sr>Search</span><input type=search name=q id=filter autocomplete=off");
         html.attribute("value", query.get("q").unwrap_or_default())
@@ -43,5 +43,5 @@ pub(super) async fn json(
     RawQuery(query): RawQuery,
 ) -> Response {
     let query = Query::parse(query.as_deref());
-    Json(search(&query, &inner.facts(may_act(&reader.0)))).into_response()
+    Json(search(&query, &inner.facts(may_act(&reader.who)))).into_response()
 }

@@ -8,6 +8,7 @@ mod exports;
 mod faults;
 mod hostile;
 mod loads;
+mod login;
 mod pages;
 mod security;
 mod server;

@@ -1,6 +1,6 @@
 //! What a promotion, a rollback or an approval would do, and what stands against it.
 
-use foreshore_identity::Principal;
+use foreshore_identity::{Principal, Right};
 use foreshore_model::Digest;
 use foreshore_model::api::{
     Difference, ExplainRequest, Explanation, Problem, ReleaseAnswer, ReleaseRequest, RequestDetail,
@@ -175,7 +175,9 @@ pub(super) async fn approve(
         0 | 1 => "With this approval it is released.".to_owned(),
         needed => format!("{needed} approvals are missing; this is one of them."),
     });
-    if request.requested_by.name == who.actor.name {
+    if !who.may(&Right::Approve) {
+        preview.refused = Some(format!("`{}` may not approve.", who.actor.name));
+    } else if request.requested_by.name == who.actor.name {
         preview.refused = Some("You asked for it yourself; somebody else has to agree.".to_owned());
     }
     terms(&mut preview.body, &detail.explanation);
