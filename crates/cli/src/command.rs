@@ -41,6 +41,7 @@ mod status;
 mod template;
 mod token;
 mod up;
+mod user;
 mod wait_for;
 
 use clap::Subcommand;
@@ -96,6 +97,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Token(token::TokenCommand),
     #[command(subcommand)]
+    User(user::UserCommand),
+    #[command(subcommand)]
     Engine(engine::EngineCommand),
     Node(node::NodeArgs),
     Server(server::ServerArgs),
@@ -147,6 +150,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<Outcome, 
         Command::Check(args) => check::run(args, context).await,
         Command::Load(args) => load::run(args, context).await,
         Command::Token(command) => token::run(command, context).await,
+        Command::User(command) => user::run(command, context).await,
         Command::Engine(command) => engine::run(command, context).await,
         Command::Node(args) => node::run(args, context).await,
         Command::Server(args) => server::run(args, context).await,

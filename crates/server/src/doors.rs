@@ -12,11 +12,22 @@ use crate::access::Access;
 #[derive(Debug, Clone)]
 pub(crate) struct Doors {
     access: Access,
+    /// Whether images may be pulled without a login.
+    open: bool,
 }
 
 impl Doors {
+    /// The doors on this machine's loopback.
     pub(crate) fn new(access: Access) -> Self {
-        Self { access }
+        Self { access, open: true }
+    }
+
+    /// The doors that other machines reach: nothing is had there without a token.
+    pub(crate) fn beyond_loopback(access: Access) -> Self {
+        Self {
+            access,
+            open: false,
+        }
     }
 
     fn recognise(&self, token: &str) -> Option<Principal> {
@@ -65,8 +76,11 @@ impl registry::Authorizer for Doors {
     ) -> registry::Decision {
         let token = match credentials {
             // Nodes pull images without a login, as they do from a company's
-            // open registry; the server listens on loopback only.
-            None if action == registry::Action::Pull && !repository.starts_with(ARTIFACTS) => {
+            // open registry; this holds on loopback only.
+            None if self.open
+                && action == registry::Action::Pull
+                && !repository.starts_with(ARTIFACTS) =>
+            {
                 return registry::Decision::Allowed;
             }
             None => return registry::Decision::Unauthenticated,

@@ -18,8 +18,16 @@ use crate::credentials::CredentialError;
 pub enum ServerError {
     #[error("cannot listen")]
     Listen(#[source] io::Error),
-    #[error("the server has no login yet, so it listens on loopback only, not on {address}")]
+    #[error(
+        "{address} can be reached by other machines, and this door has neither login nor TLS; it stays on loopback"
+    )]
     NotLoopback { address: SocketAddr },
+    #[error("nobody could log in: there is no user yet")]
+    NobodyCanLogIn,
+    #[error(transparent)]
+    Users(#[from] crate::login::UserError),
+    #[error(transparent)]
+    Tls(#[from] crate::tls::TlsError),
     #[error("cannot make the directory `{path}`")]
     Directory {
         path: PathBuf,

@@ -18,4 +18,4 @@ pub(crate) use node::choose as choose_runtime;
 pub(crate) use node::run as run_node;
 pub use node::{NodeOptions, node};
 pub(crate) use node::{NodeParts, own_ground, pin};
-pub use server::server;
+pub use server::{ClusterFile, ServerRole, server};

@@ -31,6 +31,7 @@ use crate::doors::Doors;
 use crate::error::ServerError;
 use crate::notify::Notifier;
 use crate::pages;
+use crate::public::{Guard, Public};
 use crate::state::{Parts, State};
 use crate::witness::{self, Signer};
 
@@ -49,18 +50,50 @@ pub struct Options {
     pub webhook: Option<Url>,
 }
 
+impl Options {
+    /// A server for a cluster that is elsewhere, which tells nobody of changes.
+    pub fn new(data: PathBuf, listener: TcpListener) -> Self {
+        Self {
+            data,
+            listener,
+            ingress: None,
+            ground: "a cluster".to_owned(),
+            webhook: None,
+        }
+    }
+}
+
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
     url: String,
+    public_url: Option<String>,
     environments: Vec<EnvironmentName>,
     dashboard: Dashboard,
     tasks: JoinSet<Result<(), ServerError>>,
 }
 
 impl Server {
-    /// Opens what is on disk, or makes it, and starts to answer.
+    /// Opens what is on disk, or makes it, and starts to answer on loopback.
     pub async fn start(options: Options, shutdown: CancellationToken) -> Result<Self, ServerError> {
+        Self::begin(options, None, shutdown).await
+    }
+
+    /// The same, but the pages ask for a login; with a certificate, also beyond loopback.
+    pub async fn start_behind_login(
+        options: Options,
+        public: Option<Public>,
+        shutdown: CancellationToken,
+    ) -> Result<Self, ServerError> {
+        let guard = Guard::new(&options.data, public)?;
+        Self::begin(options, Some(guard), shutdown).await
+    }
+
+    async fn begin(
+        options: Options,
+        guard: Option<Guard>,
+        shutdown: CancellationToken,
+    ) -> Result<Self, ServerError> {
         let Options {
             data,
             listener,
@@ -91,14 +124,7 @@ impl Server {
         let writer = Writer::start(repository.clone(), &outcomes).await?;
         let signing_key = witness::load_or_make(&home.join("signing.key"))?;
         let public_key = signing_key.public();
-        let registry = Registry::open(
-            &home.join("registry"),
-            foreshore_registry::Options {
-                immutable_tags: vec!["artifacts/".to_owned()],
-                witness: Some(Arc::new(Signer::new(signing_key))),
-                ..foreshore_registry::Options::default()
-            },
-        )?;
+        let registry = open_registry(&home, signing_key)?;
         let client = own_client(&data, address)?;
 
         let first = u64::try_from(clock::now().as_millisecond()).unwrap_or(0);
@@ -114,11 +140,18 @@ impl Server {
         }));
         let environments = writer.world().environments.keys().cloned().collect();
         let dashboard = pages::start(&state, &data, address, &shutdown)?;
-        let router = router(&state, &registry, repository, &dashboard);
+        let mut tasks = JoinSet::new();
+        let behind = crate::public::Parts {
+            state: &state,
+            registry: &registry,
+            repository: &repository,
+            dashboard: &dashboard,
+        };
+        let (pages, public_url) = behind.pages(guard, &mut tasks, &shutdown)?;
+        let router = router(&state, &registry, repository, pages);
         let follower = Follower::new(registry, state.clone(), home.join("arrivals.cursor"));
 
         let listener = tokio::net::TcpListener::from_std(listener).map_err(ServerError::Listen)?;
-        let mut tasks = JoinSet::new();
         tasks.spawn(serve(listener, router, shutdown.clone()));
         tasks.spawn({
             let shutdown = shutdown.clone();
@@ -135,6 +168,7 @@ impl Server {
         tasks.spawn(announce_news(state, shutdown));
         Ok(Self {
             url,
+            public_url,
             environments,
             dashboard,
             tasks,
@@ -143,6 +177,11 @@ impl Server {
 
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where other machines reach it, if they do.
+    pub fn public_url(&self) -> Option<&str> {
+        self.public_url.as_deref()
     }
 
     /// The environments of the config repository when the server started.
@@ -162,6 +201,19 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// The registry, which signs every artifact that arrives.
+fn open_registry(
+    home: &Path,
+    signing_key: foreshore_artifact::SigningKey,
+) -> Result<Registry, ServerError> {
+    let options = foreshore_registry::Options {
+        immutable_tags: vec!["artifacts/".to_owned()],
+        witness: Some(Arc::new(Signer::new(signing_key))),
+        ..foreshore_registry::Options::default()
+    };
+    Ok(Registry::open(&home.join("registry"), options)?)
 }
 
 /// The registry as the server itself reads it.
@@ -200,9 +252,23 @@ fn router(
     state: &Arc<State>,
     registry: &Registry,
     repository: Repository,
-    dashboard: &Dashboard,
+    pages: Router,
 ) -> Router {
     let doors = Arc::new(Doors::new(state.access.clone()));
+    Router::new()
+        .route("/metrics", get(crate::metrics::get))
+        .with_state(state.clone())
+        .merge(doors_router(state, registry, repository, pages, doors))
+}
+
+/// What every door serves; who may have it, `doors` and the pages decide.
+pub(crate) fn doors_router(
+    state: &Arc<State>,
+    registry: &Registry,
+    repository: Repository,
+    pages: Router,
+    doors: Arc<Doors>,
+) -> Router {
     let after_push = {
         let writer = state.writer.clone();
         Arc::new(move || writer.refresh())
@@ -213,9 +279,7 @@ fn router(
     };
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
-        .route("/metrics", get(crate::metrics::get))
-        .with_state(state.clone())
-        .merge(dashboard.router())
+        .merge(pages)
         .merge(api::router(state.clone()))
         .merge(registry.router(doors))
         .nest("/git/config.git", smart_http::router(repository, git))

@@ -57,7 +57,9 @@ impl RoleError {
             Self::Port(_) | Self::Url { .. } | Self::Connect(_) | Self::NoKubeconfig => {
                 ExitCode::Usage
             }
-            Self::Server(ServerError::NotLoopback { .. }) => ExitCode::Usage,
+            Self::Server(
+                ServerError::NotLoopback { .. } | ServerError::NobodyCanLogIn | ServerError::Tls(_),
+            ) => ExitCode::Usage,
             Self::Node(NodeError::Taken(_)) => ExitCode::Conflict,
             _ => ExitCode::Failed,
         }
@@ -71,6 +73,12 @@ impl RoleError {
             }
             Self::Ground(_) => {
                 "run it as root, or use a cluster you have: `foreshore up --context NAME`"
+            }
+            Self::Server(ServerError::NotLoopback { .. }) => {
+                "for other machines give `--public ADDRESS --certificate FILE --key FILE`, and make a user with `foreshore user add NAME`"
+            }
+            Self::Server(ServerError::NobodyCanLogIn) => {
+                "make one with `foreshore user add NAME --role admin`, with the same `--data`"
             }
             Self::Connect(_) | Self::NoKubeconfig => {
                 "`kubectl config get-contexts` shows the contexts there are"

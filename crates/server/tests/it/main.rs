@@ -6,6 +6,7 @@
 
 mod approvals;
 mod automation;
+mod login;
 mod news;
 mod operations;
 mod rules;
