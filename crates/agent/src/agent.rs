@@ -115,6 +115,7 @@ impl Agent {
                 source: Arc::clone(&self.options.source),
                 environments: self.options.environments.clone(),
                 site: self.options.site.clone(),
+                supply: self.options.supply.clone(),
             };
             let stop = shutdown.clone();
             helpers.spawn(async move {
@@ -138,6 +139,7 @@ impl Agent {
             self.server.clone(),
             Arc::clone(&self.reporter),
             shutdown.clone(),
+            Arc::clone(&self.wake),
         );
         info!(site = %self.options.site, "agent started");
         loop {
@@ -156,7 +158,7 @@ impl Agent {
             loop {
                 tokio::select! {
                     () = shutdown.cancelled() => {
-                        drop(rounds);
+                        rounds.end().await;
                         while helpers.join_next().await.is_some() {}
                         info!("agent stopped");
                         return;

@@ -1,6 +1,6 @@
 //! What one service shall be in one environment, checked before anything is asked of a cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use foreshore_model::operations::Bounds;
 use foreshore_model::yaml::{self, YamlError};
 use foreshore_model::{Check, EnvironmentName, Operations, ReleaseFile, ServiceName};
 
+use crate::dependencies::DEPENDS_ON;
 use crate::source::ServiceFiles;
 
 /// The most objects one service may have.
@@ -33,6 +34,8 @@ pub struct Desired {
     pub manifests_tree: String,
     /// What is measured once it is healthy.
     pub checks: Vec<Check>,
+    /// Services that must be well before it is written, if they are released here.
+    pub dependencies: Vec<ServiceName>,
     /// Objects with namespace, ownership labels and release annotations.
     pub objects: Vec<Value>,
 }
@@ -69,6 +72,12 @@ pub enum DesiredError {
         path: String,
         what: &'static str,
     },
+    #[error("{object} in `{path}` says that it depends on `{word}`, which is no name of a service")]
+    NoService {
+        object: String,
+        path: String,
+        word: String,
+    },
     #[error("`release.yaml` is of {found}, its folder is of {expected}")]
     OtherRelease { found: String, expected: String },
     #[error("the service has {count} objects, at most {OBJECTS_MAX} are supported")]
@@ -91,6 +100,7 @@ pub fn desired(
         });
     }
     let sequence = release.sequence;
+    let mut dependencies = BTreeSet::new();
     let mut objects = Vec::new();
     let mut places: BTreeMap<Reference, String> = BTreeMap::new();
     for manifest in &files.manifests {
@@ -105,6 +115,7 @@ pub fn desired(
                     other: other.clone(),
                 });
             }
+            dependencies.extend(depends_on(&object, &reference, &manifest.path)?);
             mark(&mut object, &release);
             let operations = &files.operations;
             if operations.replicas.contains_key(&reference.name)
@@ -135,6 +146,7 @@ pub fn desired(
             .unwrap_or_default(),
         manifests_tree: files.manifests_tree,
         checks: files.checks,
+        dependencies: dependencies.into_iter().collect(),
         objects,
     })
 }
@@ -166,6 +178,30 @@ fn place(object: &mut Value, path: &str, namespace: &str) -> Result<Reference, D
     }
     object["metadata"]["namespace"] = json!(namespace);
     Reference::of(object).ok_or_else(not_an_object)
+}
+
+/// The services that an object's annotation names.
+fn depends_on(
+    object: &Value,
+    reference: &Reference,
+    path: &str,
+) -> Result<Vec<ServiceName>, DesiredError> {
+    let written = &object["metadata"]["annotations"][DEPENDS_ON];
+    let words = written
+        .as_str()
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim);
+    words
+        .filter(|word| !word.is_empty())
+        .map(|word| {
+            ServiceName::new(word).map_err(|_| DesiredError::NoService {
+                object: reference.to_string(),
+                path: path.to_owned(),
+                word: word.to_owned(),
+            })
+        })
+        .collect()
 }
 
 /// A manifest may repeat the labels of its own service, but not claim another's.
@@ -291,6 +327,23 @@ mod tests {
             "shop-dev",
             "c0ffee",
         )
+    }
+
+    #[test]
+    fn what_a_release_depends_on_is_named_once_each() {
+        let object = |name: &str, on: &str| {
+            format!(
+                "{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}, annotations: {{foreshore.local/depends-on: '{on}'}}}}}}"
+            )
+        };
+        let (one, two) = (object("a", "db, api"), object("b", "api,"));
+        let made = read(&[&one, &two]).unwrap();
+        let names: Vec<&str> = made.dependencies.iter().map(ServiceName::as_str).collect();
+        assert_eq!(names, ["api", "db"]);
+        refused(
+            &[&object("a", "Api!")],
+            "depends on `Api!`, which is no name of a service",
+        );
     }
 
     #[track_caller]

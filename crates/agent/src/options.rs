@@ -9,7 +9,9 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::checks::CheckOptions;
+use crate::rounds::seats::LeaseOptions;
 use crate::source::Source;
+use crate::supply::Supply;
 
 /// What an agent works on and how.
 #[derive(Clone)]
@@ -35,6 +37,10 @@ pub struct Options {
     pub cluster: foreshore_cluster::Options,
     /// Whether releases are checked once they are healthy, and where from.
     pub checks: Option<CheckOptions>,
+    /// How it works beside others for the same site; without it there must be no other.
+    pub lease: Option<LeaseOptions>,
+    /// Where artifacts are; without it releases are not verified, and may not name images of their own registry.
+    pub supply: Option<Arc<Supply>>,
 }
 
 /// The server that outcomes are reported to.
@@ -65,6 +71,8 @@ impl Options {
             health: foreshore_health::Options::default(),
             cluster: foreshore_cluster::Options::default(),
             checks: None,
+            lease: None,
+            supply: None,
         }
     }
 }

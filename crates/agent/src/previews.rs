@@ -16,6 +16,7 @@ use tracing::{debug, warn};
 use crate::desired::desired;
 use crate::server::Server;
 use crate::source::{Manifest, ServiceFiles, Source};
+use crate::supply::{Supply, located};
 
 /// Pause after the server did not answer.
 const RETRY: Duration = Duration::from_secs(5);
@@ -28,6 +29,7 @@ pub(crate) struct Previews {
     pub(crate) source: std::sync::Arc<dyn Source>,
     pub(crate) environments: Vec<EnvironmentName>,
     pub(crate) site: SiteName,
+    pub(crate) supply: Option<std::sync::Arc<Supply>>,
 }
 
 impl Previews {
@@ -97,7 +99,8 @@ impl Previews {
             &request.service,
             &environment.namespace,
             &commit,
-        )?;
+        );
+        let wanted = located(self.supply.as_deref(), wanted)?;
         let mut objects = Vec::new();
         for object in &wanted.objects {
             objects.push(self.try_one(object).await);

@@ -8,8 +8,8 @@ use std::time::Duration;
 use foreshore_cluster::{Cluster, Inventory, InventoryError};
 use foreshore_model::config::SiteOrder;
 use foreshore_model::{Environment, EnvironmentName, ServiceName};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
@@ -18,9 +18,14 @@ use crate::options::Options;
 use crate::report::Reporter;
 use crate::server::Server;
 use crate::source::{EnvironmentFiles, SourceError};
+use crate::standings::Standings;
 use crate::watches::Watches;
 use crate::worker::{Rules, Shared, Target, Worker};
 use crate::world::{Owner, World};
+
+pub(crate) mod seats;
+
+use seats::{Place, Seats};
 
 /// A worker that panicked starts again after this, doubled each time.
 const QUARANTINE: Duration = Duration::from_secs(1);
@@ -40,6 +45,7 @@ struct Known {
 struct Slot {
     target: watch::Sender<Target>,
     namespace: String,
+    task: AbortHandle,
     panics: u32,
     /// When a worker that panicked may start again.
     again_at: Option<Instant>,
@@ -56,6 +62,17 @@ pub(crate) struct Rounds {
     slots: HashMap<Owner, Slot>,
     tasks: JoinSet<()>,
     owners: HashMap<tokio::task::Id, Owner>,
+    seats: Seats,
+    /// Environments that are worked on, each under one lead.
+    leads: HashMap<EnvironmentName, Lead>,
+}
+
+/// What an environment is worked on with.
+#[derive(Debug)]
+struct Lead {
+    term: u64,
+    /// Writes only under this lead.
+    cluster: Cluster,
 }
 
 impl Rounds {
@@ -64,6 +81,7 @@ impl Rounds {
         server: Option<Server>,
         reporter: Arc<Reporter>,
         shutdown: CancellationToken,
+        wake: Arc<Notify>,
     ) -> Self {
         let cluster = Cluster::with_options(options.client.clone(), options.cluster.clone());
         let world = Arc::new(World::default());
@@ -79,7 +97,9 @@ impl Rounds {
             health: options.health.clone(),
             rollout_timeout: options.rollout_timeout,
             checks: options.checks.clone(),
+            supply: options.supply.clone(),
             checkers: Arc::new(Semaphore::new(CHECKERS)),
+            standings: Standings::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -90,11 +110,20 @@ impl Rounds {
             slots: HashMap::new(),
             tasks: JoinSet::new(),
             owners: HashMap::new(),
+            seats: Seats::new(options, wake),
+            leads: HashMap::new(),
         }
+    }
+
+    /// Ends all work and gives every lead back, so that another agent need not wait.
+    pub(crate) async fn end(mut self) {
+        self.tasks.shutdown().await;
+        self.seats.give_back().await;
     }
 
     /// Fetches and hands every service its target; returns whether all went well.
     pub(crate) async fn round(&mut self) -> bool {
+        self.step_down();
         let fetched = match self.shared.source.fetch().await {
             Ok(commit) => Ok(Some(commit)),
             Err(problem) => {
@@ -132,9 +161,10 @@ impl Rounds {
                 continue;
             }
             match self.environment(&environment, &commit).await {
-                Ok(()) => {
+                Ok(true) => {
                     self.done.insert(environment, commit.clone());
                 }
+                Ok(false) => {}
                 Err(problem) => {
                     complete = false;
                     warn!(error = &problem as &dyn Error, %environment, "environment not read; nothing of it is changed");
@@ -145,16 +175,58 @@ impl Rounds {
         complete
     }
 
+    /// Leaves every environment that another agent leads now.
+    fn step_down(&mut self) {
+        let lost: Vec<EnvironmentName> = self
+            .leads
+            .iter()
+            .filter(|(name, lead)| !self.seats.still_leads(name, lead.term))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in lost {
+            warn!(environment = %name, "lost the lead; everything of it is left to the other agent");
+            self.leads.remove(&name);
+            self.shared.standings.forget(&name);
+            self.done.remove(&name);
+            self.known.remove(&name);
+            self.owners.retain(|_, owner| owner.environment != name);
+            self.slots.retain(|owner, slot| {
+                let stays = owner.environment != name;
+                if !stays {
+                    slot.task.abort();
+                }
+                stays
+            });
+        }
+    }
+
+    /// Takes the lead if it can be had; returns whether the environment is this agent's to work on.
+    fn take_lead(&mut self, name: &EnvironmentName, namespace: &str) -> bool {
+        if self.leads.contains_key(name) {
+            return true;
+        }
+        let Place::Leads { term, fence } = self.seats.place(name, namespace) else {
+            return false;
+        };
+        let cluster = match fence {
+            Some(fence) => self.shared.cluster.fenced(fence),
+            None => self.shared.cluster.clone(),
+        };
+        self.leads.insert(name.clone(), Lead { term, cluster });
+        true
+    }
+
+    /// Hands the services of an environment their targets; returns whether it is this agent's to do so.
     async fn environment(
         &mut self,
         name: &EnvironmentName,
         commit: &str,
-    ) -> Result<(), RoundError> {
+    ) -> Result<bool, RoundError> {
         let files = self.shared.source.environment(commit, name).await?;
         let site = &self.shared.site;
         if !files.environment.sites.contains(site) {
             warn!(environment = %name, %site, "environment does not name this site; left alone");
-            return Ok(());
+            return Ok(true);
         }
         let namespace = files.environment.namespace.clone();
         let moved = self
@@ -167,6 +239,11 @@ impl Rounds {
                 after: namespace,
             });
         }
+        if !self.take_lead(name, &namespace) {
+            return Ok(false);
+        }
+        // All of a commit is known before the first service acts on it.
+        self.shared.standings.aim(name, &files.services);
         if !self.known.contains_key(name) {
             self.shared.watches.ensure_family(&namespace);
             let inventories = self.shared.cluster.inventories(&namespace, name).await?;
@@ -200,7 +277,7 @@ impl Rounds {
             }
         }
         self.targets(name, &namespace, commit, &files);
-        Ok(())
+        Ok(true)
     }
 
     fn rules(&self, environment: &Environment) -> Rules {
@@ -288,14 +365,15 @@ impl Rounds {
         inventory: Option<Inventory>,
     ) {
         let (sender, receiver) = watch::channel(target);
+        let task = self.spawn(owner, namespace, receiver, inventory);
         let slot = Slot {
             target: sender,
             namespace: namespace.to_owned(),
+            task,
             panics: 0,
             again_at: None,
         };
         self.slots.insert(owner.clone(), slot);
-        self.spawn(owner, namespace, receiver, inventory);
     }
 
     fn spawn(
@@ -304,9 +382,12 @@ impl Rounds {
         namespace: &str,
         target: watch::Receiver<Target>,
         inventory: Option<Inventory>,
-    ) {
+    ) -> AbortHandle {
+        let lead = self.leads.get(&owner.environment);
+        let cluster = lead.map_or(&self.shared.cluster, |lead| &lead.cluster);
         let worker = Worker::new(
             Arc::clone(&self.shared),
+            cluster.clone(),
             owner.clone(),
             namespace.to_owned(),
             target,
@@ -314,6 +395,7 @@ impl Rounds {
         );
         let task = self.tasks.spawn(worker.run());
         self.owners.insert(task.id(), owner.clone());
+        task
     }
 
     /// Waits for a worker that ended, and starts those again that panicked.
@@ -373,7 +455,10 @@ impl Rounds {
             })
             .collect();
         for (owner, namespace, target) in due {
-            self.spawn(&owner, &namespace, target, None);
+            let task = self.spawn(&owner, &namespace, target, None);
+            if let Some(slot) = self.slots.get_mut(&owner) {
+                slot.task = task;
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use foreshore_model::api::{OpenRequests, SitePreview};
+use foreshore_model::api::{Info, OpenRequests, SitePreview};
 use foreshore_model::{EnvironmentName, Outcome, ServiceName, SiteName};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
@@ -95,6 +95,14 @@ impl Server {
         let request = self.http.get(self.url(&path)?).timeout(MARGIN);
         let answer = self.send(request).await?;
         answer.json().await.map_err(ServerError::Unreachable)
+    }
+
+    /// Returns the key that the server signs artifacts with, if it names one.
+    pub(crate) async fn signing_key(&self) -> Result<Option<String>, ServerError> {
+        let request = self.http.get(self.url("api/v1/info")?).timeout(MARGIN);
+        let answer = self.send(request).await?;
+        let info: Info = answer.json().await.map_err(ServerError::Unreachable)?;
+        Ok(info.signing_key)
     }
 
     /// Returns what waits for approval once it is another than `version`.

@@ -17,11 +17,14 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, debug, info_span, warn};
 
 use crate::checks::CheckOptions;
+use crate::dependencies::Reached;
 use crate::desired::{Desired, desired};
 use crate::phase::Course;
 use crate::report::Reporter;
 use crate::server::Server;
 use crate::source::{Source, SourceError};
+use crate::standings::Standings;
+use crate::supply::{Supply, located};
 use crate::watches::Watches;
 use crate::world::{Owner, World};
 
@@ -30,11 +33,16 @@ mod drift;
 mod execute;
 mod failure;
 mod observe;
+mod order;
 mod retire;
 mod sites;
 mod tell;
+mod trust;
 
 pub(crate) use failure::Failure;
+
+/// How soon a worker looks again whether it may write.
+const FENCED_PAUSE: Duration = Duration::from_millis(500);
 
 /// What all workers share.
 #[derive(Debug)]
@@ -53,8 +61,12 @@ pub(crate) struct Shared {
     pub(crate) rollout_timeout: Duration,
     /// Whether and where from releases are checked.
     pub(crate) checks: Option<CheckOptions>,
+    /// Where artifacts are, and what says that they are genuine.
+    pub(crate) supply: Option<Arc<Supply>>,
     /// Services whose checks may run at the same time.
     pub(crate) checkers: Arc<Semaphore>,
+    /// What services wait for each other.
+    pub(crate) standings: Standings,
 }
 
 /// What a service shall be.
@@ -159,6 +171,8 @@ struct Told {
 #[derive(Debug)]
 pub(crate) struct Worker {
     shared: Arc<Shared>,
+    /// The cluster as the agent may use it; closed to writes once another agent leads.
+    base: Cluster,
     /// What the service's objects are read and written through.
     cluster: Cluster,
     owner: Owner,
@@ -184,18 +198,22 @@ pub(crate) struct Worker {
     checking: checking::Checking,
     /// Tells that checks have ended.
     checked: Arc<Notify>,
+    /// Services that depend on each other in a circle with this one.
+    circle: Option<String>,
 }
 
 impl Worker {
     pub(crate) fn new(
         shared: Arc<Shared>,
+        base: Cluster,
         owner: Owner,
         namespace: String,
         target: watch::Receiver<Target>,
         inventory: Option<Inventory>,
     ) -> Self {
         Self {
-            cluster: shared.cluster.clone(),
+            cluster: base.clone(),
+            base,
             shared,
             owner,
             namespace,
@@ -215,6 +233,7 @@ impl Worker {
             rescale_due: None,
             checking: checking::Checking::default(),
             checked: Arc::default(),
+            circle: None,
         }
     }
 
@@ -247,14 +266,17 @@ impl Worker {
     }
 
     async fn turn(&mut self, target: &Target) -> Next {
+        if !self.base.may_write() {
+            // The lead comes back soon or never; nothing is said of what others may be changing.
+            return Next::after(FENCED_PAUSE);
+        }
         if self.inventory.is_none() {
             if let Some(due) = self.retry.waits() {
                 return Next::At(due);
             }
             let (environment, service) = (&self.owner.environment, &self.owner.service);
             match self
-                .shared
-                .cluster
+                .base
                 .inventory(&self.namespace, environment, service)
                 .await
             {
@@ -276,7 +298,7 @@ impl Worker {
         }
         if self.rules != target.rules {
             self.rules = target.rules.clone();
-            self.cluster = acting(&self.shared.cluster, &self.namespace, &self.rules);
+            self.cluster = acting(&self.base, &self.namespace, &self.rules);
         }
         match &target.tree {
             None => self.retire(&target.commit, &target.confirmed).await,
@@ -305,12 +327,19 @@ impl Worker {
             if desired.operations.paused {
                 self.operated = desired.operations.number;
                 self.tell_paused(&desired);
+                self.reach(&desired.tree, Reached::Well);
                 return Next::OnChange;
             }
             if let Some(due) = self.retry.waits() {
                 return Next::At(due);
             }
+            if let Err(next) = self.wait_for_dependencies(&desired) {
+                return next;
+            }
             if let Err(next) = self.wait_for_sites(&desired).await {
+                return next;
+            }
+            if let Err(next) = self.trust(&desired).await {
                 return next;
             }
             if let Err(next) = self.write(&desired).await {
@@ -342,7 +371,11 @@ impl Worker {
             .await
         {
             Ok(files) => files,
-            Err(error) => return Err(self.unreadable(&error)),
+            Err(error) => {
+                let why = error.to_string();
+                self.reach(tree, Reached::Failed { why });
+                return Err(self.unreadable(&error));
+            }
         };
         debug!(
             commit,
@@ -353,6 +386,7 @@ impl Worker {
         let (release, operations) = (files.release.clone(), files.operations.clone());
         let manifests_tree = files.manifests_tree.clone();
         let made = desired(files, environment, service, &self.namespace, commit);
+        let made = located(self.shared.supply.as_deref(), made);
         self.supersede(release.sequence);
         self.retry.reset();
         self.heals.clear();
@@ -363,6 +397,10 @@ impl Worker {
                 self.since = release.at;
                 self.checking.is_about(&made);
                 self.course = Course::default();
+                let concerned = self.shared.standings.read(&self.owner, &made.dependencies);
+                for owner in concerned {
+                    self.shared.world.nudge(&owner);
+                }
                 self.desired = Some(Arc::new(made));
                 Ok(())
             }
@@ -376,6 +414,7 @@ impl Worker {
                     confirmed: Vec::new(),
                     manifests_tree,
                     checks: Vec::new(),
+                    dependencies: Vec::new(),
                     objects: Vec::new(),
                 };
                 let causes = vec![Failure::cause(

@@ -151,6 +151,13 @@ impl World {
         sender.subscribe()
     }
 
+    /// Wakes a service for a reason that is not among its objects.
+    pub(crate) fn nudge(&self, owner: &Owner) {
+        if let Some(sender) = self.lock().listeners.get(owner) {
+            sender.send_modify(|count| *count += 1);
+        }
+    }
+
     pub(crate) fn forget_listener(&self, owner: &Owner) {
         self.lock().listeners.remove(owner);
     }

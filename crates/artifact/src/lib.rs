@@ -10,6 +10,7 @@ mod document;
 mod fetch;
 mod push;
 mod signature;
+mod tree;
 
 pub use document::{
     Document, DocumentError, RECORD_BYTES_MAX, document, read, record_descriptor, repository,
@@ -19,3 +20,4 @@ pub use push::{PushError, Pushed, push};
 pub use signature::{
     PublicKey, SIGNATURE_TYPE, SignatureDocument, SigningKey, SigningKeyError, VerifyError, verify,
 };
+pub use tree::is_tree_of;

@@ -53,6 +53,31 @@ pub struct Cluster {
     shared: Arc<Shared>,
     /// Whom the API server is asked to judge requests by, instead of the caller.
     acting_as: Option<HeaderValue>,
+    /// Asked before every write is sent, and before it is sent again.
+    fence: Option<Fence>,
+}
+
+/// Says whether its holder may still write.
+///
+/// Whoever works for somebody else's benefit (a leader) can lose that right at
+/// any moment, also between two tries of one request.
+#[derive(Clone)]
+pub struct Fence(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl Fence {
+    pub fn new(is_open: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_open))
+    }
+
+    pub fn is_open(&self) -> bool {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Fence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Fence").field(&self.is_open()).finish()
+    }
 }
 
 struct Shared {
@@ -120,7 +145,22 @@ impl Cluster {
                 discovery: Discovery::default(),
             }),
             acting_as: None,
+            fence: None,
         }
+    }
+
+    /// Returns the same cluster, in which nothing is written unless the fence is open.
+    #[must_use]
+    pub fn fenced(&self, fence: Fence) -> Self {
+        Self {
+            fence: Some(fence),
+            ..self.clone()
+        }
+    }
+
+    /// Whether writes would be sent at this moment.
+    pub fn may_write(&self) -> bool {
+        self.fence.as_ref().is_none_or(Fence::is_open)
     }
 
     /// Returns the same cluster as another user may use it; pace and discovery are shared.
@@ -183,6 +223,10 @@ impl Cluster {
 
     async fn try_once(&self, call: &Call) -> Result<Answer, CallError> {
         let _place = self.shared.pace.place().await;
+        // Looked at last: the wait for a place may have been a long one.
+        if call.method != Method::GET && !self.may_write() {
+            return Err(CallError::Fenced);
+        }
         let after = self.shared.options.try_timeout;
         let result = match tokio::time::timeout(after, self.send(call)).await {
             Ok(result) => result,

@@ -56,6 +56,9 @@ pub enum CallError {
     },
     #[error("the object lacks {missing}")]
     Incomplete { missing: &'static str },
+    /// Nothing was sent.
+    #[error("another leads, or nobody knows; nothing is written")]
+    Fenced,
 }
 
 impl CallError {
@@ -84,6 +87,7 @@ impl CallError {
             Self::Server { .. } => "ServerError",
             Self::Unreachable { .. } | Self::Timeout { .. } => "Unreachable",
             Self::Unreadable { .. } => "Unreadable",
+            Self::Fenced => "Fenced",
         }
     }
 

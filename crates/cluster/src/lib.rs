@@ -13,19 +13,21 @@ mod discovery;
 mod error;
 mod fingerprint;
 mod inventory;
+mod lease;
 mod pace;
 mod pods;
 mod reference;
 mod watch;
 
 pub use apply::{Applied, ApplyMode, Deleted};
-pub use call::{Cluster, Options};
+pub use call::{Cluster, Fence, Options};
 pub use connect::{ConnectError, connect, connect_in_cluster, install_tls_provider};
 pub use discovery::Resource;
 pub use error::{CallError, FieldProblem};
 pub use fingerprint::{fingerprint, same_content};
 pub use inventory::{ENTRIES_MAX, Entry, Inventory, InventoryError};
 pub use kube::Client;
+pub use lease::Lease;
 pub use reference::Reference;
 pub use watch::Change;
 

@@ -16,6 +16,7 @@ pub mod name;
 pub mod nearest;
 pub mod operations;
 pub mod outcome;
+pub mod own_registry;
 pub mod person;
 pub mod plan;
 pub mod release;
@@ -39,6 +40,7 @@ pub use name::{
 pub use nearest::nearest;
 pub use operations::Operations;
 pub use outcome::{Outcome, Phase};
+pub use own_registry::OWN_REGISTRY;
 pub use person::Actor;
 pub use plan::{Plan, PlanFile};
 pub use release::{Intent, ReleaseFile, Verdict};

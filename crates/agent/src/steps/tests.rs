@@ -21,6 +21,7 @@ fn desired(objects: &[&str]) -> Desired {
         confirmed: Vec::new(),
         manifests_tree: "m".to_owned(),
         checks: Vec::new(),
+        dependencies: Vec::new(),
         objects: made.collect(),
     }
 }

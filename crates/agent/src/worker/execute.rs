@@ -43,7 +43,11 @@ impl Worker {
     /// Writes the release; on failure reports it and says when to try again.
     pub(super) async fn write(&mut self, desired: &Desired) -> Result<(), Next> {
         if !self.is_told(desired, Phase::Applying) {
-            self.tell(desired, Phase::Applying, Vec::new());
+            let circle = self.circle.take().map(|circle| {
+                let message = format!("services depend on each other in a circle ({circle}); they are written without waiting for each other");
+                Failure::cause("release", "DependencyCycle", message)
+            });
+            self.tell(desired, Phase::Applying, circle.into_iter().collect());
         }
         let started = Instant::now();
         match self.try_write(desired).await {
@@ -132,8 +136,7 @@ impl Worker {
         let mut scopes: Vec<Scope> = family(&self.namespace).collect();
         for reference in desired.references() {
             let resource = self
-                .shared
-                .cluster
+                .base
                 .resource(&reference.api_version, &reference.kind)
                 .await
                 .map_err(|error| Failure::of_call(&reference, &error))?;
@@ -248,11 +251,7 @@ impl Worker {
                 let Some(inventory) = &self.inventory else {
                     return Ok(Done::Nothing);
                 };
-                let removed = self
-                    .shared
-                    .cluster
-                    .remove_inventory(&self.namespace, inventory)
-                    .await;
+                let removed = self.base.remove_inventory(&self.namespace, inventory).await;
                 removed
                     .map(|()| Done::Nothing)
                     .map_err(|error| Failure::of_inventory(&error))
@@ -264,8 +263,7 @@ impl Worker {
         let reference = Reference::new("v1", "Namespace", "", name);
         let failed = |error: &CallError| Failure::of_call(&reference, error);
         let found = self
-            .shared
-            .cluster
+            .base
             .get(&reference)
             .await
             .map_err(|error| failed(&error))?;
@@ -285,11 +283,7 @@ impl Worker {
             "apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": name, "labels": {"app.kubernetes.io/managed-by": "foreshore"}},
         });
-        let made = self
-            .shared
-            .cluster
-            .apply(&namespace, ApplyMode::Force)
-            .await;
+        let made = self.base.apply(&namespace, ApplyMode::Force).await;
         made.map(|_| Done::Nothing).map_err(|error| failed(&error))
     }
 
@@ -298,11 +292,7 @@ impl Worker {
             return Ok(Done::Nothing);
         };
         change(&mut inventory);
-        let saved = self
-            .shared
-            .cluster
-            .save_inventory(&self.namespace, &inventory)
-            .await;
+        let saved = self.base.save_inventory(&self.namespace, &inventory).await;
         saved.map_err(|error| Failure::of_inventory(&error))?;
         Ok(Done::Saved(Box::new(inventory)))
     }

@@ -13,7 +13,7 @@ const CAUSES_MAX: usize = 3;
 /// What ended a write.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Failure {
-    /// A newer target has come; its turn is next.
+    /// A newer target has come, or another agent leads now; the next turn tells.
     Preempted,
     /// The cluster does not answer or asks for time.
     Transient(Vec<Cause>),
@@ -34,6 +34,9 @@ impl Failure {
     }
 
     pub(crate) fn of_call(reference: &Reference, error: &CallError) -> Self {
+        if matches!(error, CallError::Fenced) {
+            return Self::Preempted;
+        }
         let mut message = error.chain();
         if let CallError::Invalid { fields, .. } = error {
             let named: Vec<&str> = fields
@@ -55,6 +58,7 @@ impl Failure {
 
     pub(crate) fn of_inventory(error: &InventoryError) -> Self {
         match error {
+            InventoryError::Call(CallError::Fenced) => Self::Preempted,
             InventoryError::Call(call) => {
                 let causes = vec![Self::cause("inventory", call.reason(), call.chain())];
                 if call.is_transient() {

@@ -61,6 +61,7 @@ impl Worker {
             phase = Phase::Progressing;
             causes = vec![cause];
         }
+        self.reach_phase(desired, phase, &causes);
         if self.is_news(desired, phase, &causes) {
             if matches!(phase, Phase::Failed | Phase::Degraded) {
                 self.add_logs(&mut causes).await;

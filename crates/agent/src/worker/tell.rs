@@ -55,6 +55,7 @@ impl Worker {
 
     /// Reports a phase unless it was reported already.
     pub(super) fn tell(&mut self, desired: &Desired, phase: Phase, causes: Vec<Cause>) {
+        self.reach_phase(desired, phase, &causes);
         if !self.is_news(desired, phase, &causes) {
             return;
         }

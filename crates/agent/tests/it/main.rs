@@ -7,8 +7,10 @@
 mod cluster;
 mod faults;
 mod kill;
+mod leads;
 mod nodes;
 mod operations;
+mod ordering;
 mod reporting;
 mod repository;
 mod rollouts;
@@ -72,6 +74,12 @@ stories! {
     rules::objects_are_written_as_the_account_of_the_namespace,
     rules::a_site_waits_for_the_one_before_it,
     rules::an_open_request_is_tried_on_the_cluster_and_told,
+    leads::one_of_two_agents_works_and_the_other_follows_when_it_is_killed,
+    leads::a_leader_that_is_cut_off_is_followed_and_writes_nothing_when_it_is_back,
+    leads::an_agent_that_stops_gives_the_lead_back_at_once,
+    ordering::services_are_written_in_the_order_of_their_dependencies,
+    ordering::a_dependency_that_fails_holds_its_dependants_back_and_nobody_else,
+    ordering::services_in_a_circle_are_written_and_the_circle_is_named,
     reporting::outcomes_wait_for_the_server_and_arrive_once_each,
     reporting::a_hint_makes_the_agent_look_long_before_its_poll,
 }

@@ -57,8 +57,13 @@ impl Scene {
     }
 
     pub(crate) async fn options(&self) -> Options {
+        self.options_through(&self.wire).await
+    }
+
+    /// The same for an agent that has a wire of its own.
+    pub(crate) async fn options_through(&self, wire: &Wire) -> Options {
         let mut options = Options::new(
-            self.wire.client().await,
+            wire.client().await,
             Arc::new(self.repository.clone()),
             vec![self.environment.clone()],
             SiteName::new("local").unwrap(),
@@ -190,4 +195,10 @@ pub(crate) fn deployment(name: &str, image: &str) -> String {
          template: {{metadata: {{labels: {{app: {name}}}}}, spec: {{terminationGracePeriodSeconds: 0, containers: [{{name: app, image: {image}, \
          readinessProbe: {{tcpSocket: {{port: 80}}}}}}]}}}}}}}}"
     )
+}
+
+/// The same manifest with an annotation on its object.
+pub(crate) fn annotated(manifest: &str, key: &str, value: &str) -> String {
+    let (head, tail) = manifest.split_once("metadata: {").unwrap();
+    format!("{head}metadata: {{annotations: {{{key}: '{value}'}}, {tail}")
 }

@@ -1,5 +1,6 @@
 //! Between the agent and the cluster: counts requests, answers badly, or stops the world.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use foreshore_cluster::Client;
@@ -37,6 +38,9 @@ struct Shared {
     lines: Mutex<Vec<String>>,
     decide: Mutex<Option<Decide>>,
     stuck: Notify,
+    /// Requests about leases: they go by the clock, so rules by number leave them alone.
+    leases: Mutex<Vec<String>>,
+    cut: AtomicBool,
 }
 
 impl Wire {
@@ -66,6 +70,16 @@ impl Wire {
         self.shared.lines.lock().unwrap().clear();
     }
 
+    /// Lets nothing through any more but what watches tell, or everything again.
+    pub(crate) fn cut(&self, is_cut: bool) {
+        self.shared.cut.store(is_cut, Ordering::SeqCst);
+    }
+
+    /// Returns the requests about leases so far.
+    pub(crate) fn leases(&self) -> Vec<String> {
+        self.shared.leases.lock().unwrap().clone()
+    }
+
     /// Waits until a request was lost or left unanswered.
     pub(crate) async fn stuck(&self) {
         self.shared.stuck.notified().await;
@@ -93,6 +107,11 @@ impl Wire {
         );
         let is_watch = request.method() == Method::GET && line.contains("watch=true");
         let fate = if is_watch {
+            Fate::Pass
+        } else if self.shared.cut.load(Ordering::SeqCst) {
+            Fate::Lost
+        } else if line.contains("/leases") {
+            self.shared.leases.lock().unwrap().push(line);
             Fate::Pass
         } else {
             self.fate(&line)
