@@ -4,6 +4,7 @@ mod bad_input;
 mod builds;
 mod changes;
 mod check_load;
+mod clock_steps;
 mod gates;
 mod kills;
 mod plans;
