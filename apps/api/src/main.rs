@@ -19,6 +19,9 @@ async fn main() -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .init();
     let settings = Settings::read(variable)?;
+    // Held until the end; only memory that is written to counts.
+    let cache = vec![1_u8; settings.cache_bytes];
+    tracing::info!(bytes = cache.len(), "cache filled");
     let visits = Visits::open(&settings.database)
         .with_context(|| format!("cannot open the database `{}`", settings.database))?;
 
@@ -38,7 +41,9 @@ async fn main() -> anyhow::Result<()> {
         terminate.recv().await;
     })
     .await
-    .context("the server ended")
+    .context("the server ended")?;
+    drop(cache);
+    Ok(())
 }
 
 #[expect(
@@ -53,6 +58,8 @@ struct Settings {
     address: SocketAddr,
     /// Path of the database file.
     database: String,
+    /// Memory to fill at the start.
+    cache_bytes: usize,
 }
 
 impl Settings {
@@ -70,9 +77,13 @@ impl Settings {
         let database = url
             .strip_prefix("sqlite://")
             .with_context(|| format!("DATABASE_URL `{url}` does not start with `sqlite://`"))?;
+        let cache_mib: usize = variable("CACHE_MIB")
+            .map_or(Ok(0), |size| size.parse())
+            .context("CACHE_MIB is not a number")?;
         Ok(Self {
             address: SocketAddr::new(host, port),
             database: database.to_owned(),
+            cache_bytes: cache_mib << 20,
         })
     }
 }
@@ -109,6 +120,10 @@ mod tests {
             (
                 vec![("DATABASE_URL", "mysql://x")],
                 "does not start with `sqlite://`",
+            ),
+            (
+                vec![("CACHE_MIB", "lots"), ("DATABASE_URL", "sqlite://x")],
+                "CACHE_MIB is not a number",
             ),
             (
                 vec![("PORT", "http"), ("DATABASE_URL", "sqlite://x")],
