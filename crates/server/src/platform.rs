@@ -8,6 +8,8 @@ mod error;
 mod ground;
 mod ports;
 mod record;
+mod sites;
+mod state;
 mod sweep;
 
 use std::fs::File;
@@ -22,6 +24,7 @@ use crate::credentials::{self, AGENT};
 use crate::error::ServerError;
 use crate::roles::{self, AgentOptions, CheckPlace, RoleError};
 use crate::server::{Options as ServerOptions, Server};
+use ground::{Prepared, Started};
 
 pub use error::PlatformError;
 pub use foreshore_engine_node::RuntimeKind;
@@ -30,6 +33,8 @@ pub(crate) use ports::listen_at;
 pub use ports::{PortError, Ports, WantedPorts, listen};
 pub(crate) use record::write_private;
 pub use record::{Record, RecordError};
+pub use sites::SitesError;
+pub use state::{FORMAT, State, StateError};
 pub use sweep::{SweepError, sweep};
 
 /// What a platform needs to start.
@@ -38,6 +43,8 @@ pub struct Options {
     pub data: PathBuf,
     pub ports: WantedPorts,
     pub ground: GroundChoice,
+    /// How many sites production has; as many as before if not given.
+    pub sites: Option<u8>,
     /// This program, which also knows how to be a pod shim.
     pub program: PathBuf,
 }
@@ -55,75 +62,30 @@ pub struct Platform {
 
 impl Platform {
     /// Starts everything and returns once people can use it; `say` tells how things go.
+    ///
+    /// A start that fails leaves nothing running and nothing mounted.
     pub async fn start(
         options: Options,
         shutdown: CancellationToken,
         say: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Self, PlatformError> {
-        let Options {
-            data,
-            ports,
-            ground,
-            program,
-        } = options;
+        let data = options.data.clone();
+        // Nothing may be written where a state cannot be used.
+        State::check(&data)?;
         let lock = claim(&data)?;
-        let chosen = Ports::choose(&data, ports).map_err(RoleError::from)?;
-        let (listener, address) = listen("server", chosen.server).map_err(RoleError::from)?;
-        let prepared = ground::prepare(&ground, &data, chosen, &say)?;
-        let kept = Ports {
-            server: address.port(),
-            ingress: prepared
-                .ingress_address
-                .map_or(chosen.ingress, |address| address.port()),
-            api: prepared
-                .api_address
-                .map_or(chosen.api, |address| address.port()),
-        };
-        kept.keep(&data).map_err(RoleError::from)?;
-
-        let ingress = prepared
-            .ingress_address
-            .map(|address| format!("http://{address}"));
-        let words = prepared.words.clone();
-        let settings = ServerOptions {
-            data: data.clone(),
-            listener,
-            ingress: ingress.clone(),
-            ground: words.clone(),
-            webhook: None,
-        };
-        let (server, cluster) = tokio::join!(
-            Server::start(settings, shutdown.clone()),
-            ground::start(prepared, &data, program, &shutdown),
-        );
-        let (server, cluster) = (server.map_err(RoleError::from)?, cluster?);
-        server.watch(local_site(), cluster.client.clone());
-        let record = Record {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            start_time: Identity::own().map_err(PlatformError::Process)?.start_time,
-            url: server.url().to_owned(),
-            ingress,
-            kubeconfig: cluster.kubeconfig,
-            ground: words,
-        };
-        let mut tasks = cluster.tasks;
-        let agent = agent_options(&data, &server, cluster.checks)?;
-        let agent = roles::make_agent(cluster.client, agent).await?;
-        let stop = shutdown.clone();
-        tasks.spawn(async move {
-            agent.run(stop).await;
-            Ok(())
-        });
-        tasks.spawn(async move { Ok(server.wait().await?) });
-        record.write(&data).map_err(PlatformError::Record)?;
-        Ok(Self {
-            record,
-            data,
-            tasks,
-            shutdown,
-            _lock: lock,
-        })
+        match start_claimed(options, lock, shutdown.clone(), say).await {
+            Ok(platform) => Ok(platform),
+            Err(error) => {
+                shutdown.cancel();
+                if let Err(left) = sweep(&data).await {
+                    tracing::error!(
+                        error = &left as &dyn std::error::Error,
+                        "a start that failed left something behind"
+                    );
+                }
+                Err(error)
+            }
+        }
     }
 
     pub fn record(&self) -> &Record {
@@ -167,9 +129,153 @@ fn claim(data: &Path) -> Result<File, PlatformError> {
     }
 }
 
+/// What is taken before anything runs.
+struct Taken {
+    listener: std::net::TcpListener,
+    first: Prepared,
+    second: Option<(Prepared, PathBuf)>,
+}
+
+/// Takes ports and makes network namespaces; a taken port is told before anything runs.
+fn take(options: &Options, sites: u8, say: &impl Fn(&str)) -> Result<Taken, RoleError> {
+    let data = &options.data;
+    let chosen = Ports::choose(data, options.ports)?;
+    let (listener, address) = listen("server", chosen.server)?;
+    let first = ground::prepare(&options.ground, data, chosen, say)?;
+    let kept = Ports {
+        server: address.port(),
+        ingress: first
+            .ingress_address
+            .map_or(chosen.ingress, |address| address.port()),
+        api: first
+            .api_address
+            .map_or(chosen.api, |address| address.port()),
+    };
+    kept.keep(data)?;
+    let second = match options.ground {
+        GroundChoice::Embedded { runtime } if sites > 1 => Some(sites::prepare(runtime, data)?),
+        _ => None,
+    };
+    Ok(Taken {
+        listener,
+        first,
+        second,
+    })
+}
+
+async fn start_claimed(
+    options: Options,
+    lock: File,
+    shutdown: CancellationToken,
+    say: impl Fn(&str) + Send + Sync + 'static,
+) -> Result<Platform, PlatformError> {
+    let mut state = State::check(&options.data)?;
+    let before = state.sites;
+    state.sites = options.sites.unwrap_or(before);
+    let taken = take(&options, state.sites, &say)?;
+    state.clone().keep(&options.data)?;
+    let Options { data, program, .. } = options;
+    if state.sites > 1 || before > 1 {
+        let (data, names) = (data.clone(), sites::names(state.sites));
+        tokio::task::spawn_blocking(move || sites::write_down(&data, &names))
+            .await
+            .map_err(PlatformError::Task)??;
+    }
+    let ingress = taken
+        .first
+        .ingress_address
+        .map(|address| format!("http://{address}"));
+    let words = match &taken.second {
+        Some(_) => format!("{}, two sites", taken.first.words),
+        None => taken.first.words.clone(),
+    };
+    let settings = ServerOptions {
+        data: data.clone(),
+        listener: taken.listener,
+        ingress: ingress.clone(),
+        ground: words.clone(),
+        webhook: None,
+        program: Some(program.clone()),
+    };
+    let second = async {
+        match taken.second {
+            Some(prepared) => sites::start(prepared, program.clone(), &shutdown)
+                .await
+                .map(Some),
+            None => Ok(None),
+        }
+    };
+    let name = sites::first();
+    let (server, first, second) = tokio::join!(
+        Server::start(settings, shutdown.clone()),
+        ground::start(
+            taken.first,
+            &data,
+            (name.as_str(), program.clone()),
+            &shutdown
+        ),
+        second,
+    );
+    let (server, first, second) = (server.map_err(RoleError::from)?, first?, second?);
+    let record = Record {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        start_time: Identity::own().map_err(PlatformError::Process)?.start_time,
+        url: server.url().to_owned(),
+        ingress,
+        kubeconfig: first.kubeconfig.clone(),
+        ground: words,
+    };
+    let mut tasks = JoinSet::new();
+    let clusters = [
+        Some((sites::first(), first)),
+        second.map(|it| (sites::second(), it)),
+    ];
+    for (site, cluster) in clusters.into_iter().flatten() {
+        join_site(&mut tasks, (site, cluster), (&data, &server), &shutdown).await?;
+    }
+    tasks.spawn(async move { Ok(server.wait().await?) });
+    state.complete = true;
+    state.keep(&data)?;
+    record.write(&data).map_err(PlatformError::Record)?;
+    Ok(Platform {
+        record,
+        data,
+        tasks,
+        shutdown,
+        _lock: lock,
+    })
+}
+
+/// Shows a cluster on the pages and gives it an agent.
+async fn join_site(
+    tasks: &mut JoinSet<Result<(), RoleError>>,
+    (site, cluster): (SiteName, Started),
+    (data, server): (&Path, &Server),
+    shutdown: &CancellationToken,
+) -> Result<(), RoleError> {
+    server.watch(site.clone(), cluster.client.clone());
+    let mut running = cluster.tasks;
+    tasks.spawn(async move {
+        while let Some(ended) = running.join_next().await {
+            ended.map_err(|error| RoleError::Server(ServerError::Task(error)))??;
+        }
+        Ok(())
+    });
+    let options = agent_options(data, server, site, cluster.checks)?;
+    let agent = roles::make_agent(cluster.client, options).await?;
+    let stop = shutdown.clone();
+    tasks.spawn(async move {
+        agent.run(stop).await;
+        Ok(())
+    });
+    Ok(())
+}
+
 fn agent_options(
     data: &Path,
     server: &Server,
+    site: SiteName,
     checks: CheckPlace,
 ) -> Result<AgentOptions, RoleError> {
     let credential = credentials::read(data, AGENT).ok_or(ServerError::NoCredential)?;
@@ -182,12 +288,9 @@ fn agent_options(
         server: server.url().to_owned(),
         token: credential.token,
         environments: server.environments().to_vec(),
-        site: local_site(),
+        site,
         checks,
         secret_key: None,
+        supply: roles::SupplyChoice::default(),
     })
-}
-
-fn local_site() -> SiteName {
-    SiteName::new("local").expect("`local` is a DNS label")
 }

@@ -7,6 +7,8 @@ use foreshore_model::ExitCode;
 use tokio::task::JoinError;
 
 use super::record::RecordError;
+use super::sites::SitesError;
+use super::state::StateError;
 use super::sweep::SweepError;
 use crate::roles::RoleError;
 
@@ -28,6 +30,10 @@ pub enum PlatformError {
     #[error(transparent)]
     Role(#[from] RoleError),
     #[error(transparent)]
+    State(#[from] StateError),
+    #[error("cannot write down the sites of production")]
+    Sites(#[from] SitesError),
+    #[error(transparent)]
     Sweep(#[from] SweepError),
     #[error("a role ended unexpectedly")]
     Task(#[source] JoinError),
@@ -39,6 +45,7 @@ impl PlatformError {
         match self {
             Self::Taken { .. } => ExitCode::Conflict,
             Self::Directory { .. } => ExitCode::Usage,
+            Self::State(StateError::Foreign { .. }) => ExitCode::Usage,
             Self::Role(error) => error.exit_code(),
             Self::Task(_) => ExitCode::Bug,
             _ => ExitCode::Failed,
@@ -53,6 +60,7 @@ impl PlatformError {
             }
             Self::Directory { .. } => vec!["choose another with `--data DIR`".to_owned()],
             Self::Role(error) => error.hints(),
+            Self::State(error) => vec![error.hint()],
             _ => Vec::new(),
         }
     }

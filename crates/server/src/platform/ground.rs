@@ -92,7 +92,12 @@ pub(super) fn prepare(
     let (api, api_address) = listen("Kubernetes API", ports.api)?;
     let (ingress, ingress_address) = listen("ingress", ports.ingress)?;
     let runtime = roles::choose_runtime(runtime, data, say)?;
-    let ground = roles::own_ground(data)?;
+    // Pods that only seem to run need no network, and hence no rights.
+    let ground = if runtime == RuntimeKind::Simulated {
+        Ground::current()
+    } else {
+        roles::own_ground(data)?
+    };
     Ok(Prepared {
         kind: Kind::Embedded {
             ground,
@@ -110,7 +115,7 @@ pub(super) fn prepare(
 pub(super) async fn start(
     prepared: Prepared,
     data: &Path,
-    program: PathBuf,
+    (node, program): (&str, PathBuf),
     shutdown: &CancellationToken,
 ) -> Result<Started, RoleError> {
     let mut tasks = JoinSet::new();
@@ -139,7 +144,7 @@ pub(super) async fn start(
     };
     let kubeconfig = data.join("kubeconfig");
     let mut settings = EngineOptions::new(data.join("engine"), api);
-    settings.ground = Some(ground.clone());
+    settings.ground = (runtime != RuntimeKind::Simulated).then(|| ground.clone());
     settings.kubeconfig = Some(kubeconfig.clone());
     let engine = Engine::start(settings, shutdown.clone()).await?;
     let client = engine.client();
@@ -148,7 +153,7 @@ pub(super) async fn start(
         data: data.to_owned(),
         kubeconfig: kubeconfig.clone(),
         runtime: Some(runtime),
-        name: "local".to_owned(),
+        name: node.to_owned(),
         index: 1,
         ground: None,
         ingress: None,

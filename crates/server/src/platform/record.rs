@@ -52,6 +52,11 @@ pub enum RecordError {
 }
 
 impl Record {
+    /// Whether the platform brought its own cluster, which nobody else uses.
+    pub fn is_embedded(&self) -> bool {
+        self.ingress.is_some()
+    }
+
     fn path(data: &Path) -> PathBuf {
         data.join("platform.json")
     }

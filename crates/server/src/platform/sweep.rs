@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use foreshore_engine_node::{LeftoverError, stop_everything};
 use foreshore_sys::{Ground, GroundError};
 
+use super::sites;
 use crate::roles;
 
 /// Why something stays behind.
@@ -24,16 +25,18 @@ pub enum SweepError {
     Ground(#[from] GroundError),
 }
 
-/// Ends the pods of every node of this directory and removes its network namespace.
+/// Ends the pods of every node of this directory and removes its network namespaces.
 ///
 /// What pods have stored stays, so that the next start continues with it.
 pub async fn sweep(data: &Path) -> Result<(), SweepError> {
-    for root in node_roots(&data.join("node"))? {
-        stop_everything(&root).await?;
-    }
-    let pin = roles::pin(data);
-    if pin.exists() {
-        Ground::remove_pin(&pin)?;
+    for home in sites::homes(data) {
+        for root in node_roots(&home.join("node"))? {
+            stop_everything(&root).await?;
+        }
+        let pin = roles::pin(&home);
+        if pin.exists() {
+            Ground::remove_pin(&pin)?;
+        }
     }
     Ok(())
 }

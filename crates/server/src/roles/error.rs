@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use foreshore_agent::OptionsError;
+use foreshore_agent::{OptionsError, SupplyOptionsError};
 use foreshore_cluster::ConnectError;
 use foreshore_config_repo::MirrorError;
 use foreshore_engine::EngineError;
@@ -28,6 +28,8 @@ pub enum RoleError {
     Net(#[source] io::Error),
     #[error("cannot run the agent")]
     Agent(#[from] OptionsError),
+    #[error(transparent)]
+    Supply(#[from] SupplyOptionsError),
     #[error("cannot open the copy of the config repository")]
     Mirror(#[from] MirrorError),
     #[error(transparent)]
@@ -54,9 +56,11 @@ impl RoleError {
     /// How a command ends that fails with this.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Port(_) | Self::Url { .. } | Self::Connect(_) | Self::NoKubeconfig => {
-                ExitCode::Usage
-            }
+            Self::Port(_)
+            | Self::Url { .. }
+            | Self::Connect(_)
+            | Self::NoKubeconfig
+            | Self::Supply(_) => ExitCode::Usage,
             Self::Server(
                 ServerError::NotLoopback { .. } | ServerError::NobodyCanLogIn | ServerError::Tls(_),
             ) => ExitCode::Usage,
@@ -72,7 +76,7 @@ impl RoleError {
                 "choose another port (`foreshore up --help`); 0 takes any free one"
             }
             Self::Ground(_) => {
-                "run it as root, or use a cluster you have: `foreshore up --context NAME`"
+                "run it as root, use a cluster you have (`foreshore up --context NAME`), or see all of it without pods: `foreshore up --runtime simulated`"
             }
             Self::Server(ServerError::NotLoopback { .. }) => {
                 "for other machines give `--public ADDRESS --certificate FILE --key FILE`, and make a user with `foreshore user add NAME`"
@@ -82,6 +86,10 @@ impl RoleError {
             }
             Self::Connect(_) | Self::NoKubeconfig => {
                 "`kubectl config get-contexts` shows the contexts there are"
+            }
+            // Whoever starts git says so, however deep it is.
+            _ if foreshore_model::chain(self).contains("is git installed?") => {
+                "install git: `apt install git`, `dnf install git` or `apk add git`"
             }
             _ => return Vec::new(),
         };
