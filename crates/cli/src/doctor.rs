@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 pub(crate) use bundle::{BundleError, write as write_bundle};
+pub(crate) use disk::too_little_room;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

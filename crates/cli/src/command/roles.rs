@@ -3,7 +3,8 @@
 use clap::ValueEnum;
 use foreshore_model::ExitCode;
 use foreshore_server::platform::RuntimeKind;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
@@ -31,6 +32,25 @@ impl RuntimeArg {
 
 /// Cancels when the person or the system asks the process to end.
 pub(crate) async fn stopped_by_signal(shutdown: CancellationToken) -> Result<(), Failure> {
+    let (terminate, interrupt) = listen()?;
+    wait(terminate, interrupt).await;
+    shutdown.cancel();
+    Ok(())
+}
+
+/// The same, listening as soon as it returns.
+pub(crate) fn stop_on_signal() -> Result<(CancellationToken, JoinHandle<()>), Failure> {
+    let shutdown = CancellationToken::new();
+    let (terminate, interrupt) = listen()?;
+    let stop = shutdown.clone();
+    let stopped = tokio::spawn(async move {
+        wait(terminate, interrupt).await;
+        stop.cancel();
+    });
+    Ok((shutdown, stopped))
+}
+
+fn listen() -> Result<(Signal, Signal), Failure> {
     let listen = |kind| {
         signal(kind).map_err(|error| {
             Failure::new(
@@ -39,12 +59,15 @@ pub(crate) async fn stopped_by_signal(shutdown: CancellationToken) -> Result<(),
             )
         })
     };
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
+    Ok((
+        listen(SignalKind::terminate())?,
+        listen(SignalKind::interrupt())?,
+    ))
+}
+
+async fn wait(mut terminate: Signal, mut interrupt: Signal) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    shutdown.cancel();
-    Ok(())
 }

@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use foreshore_action::{Input, Output};
-use foreshore_model::ExitCode;
 use foreshore_model::api::{Info, TokenAnswer, TokenRequest};
+use foreshore_model::{ExitCode, ReleaseFile};
 use foreshore_server::credentials::{self, OWNER};
-use tokio_util::sync::CancellationToken;
 
 use super::run::environment;
 use crate::build::{self, Evidence, Jailed, Sources, Surroundings, Target};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::terminal::Terminal;
+use crate::wait::Awaited;
 
 /// The branch that dev follows; CI systems check out none.
 const BRANCH: &str = "main";
@@ -25,9 +25,11 @@ pub(crate) fn checkout() -> Option<PathBuf> {
         .map(Path::to_owned)
 }
 
+const SAMPLES: [&str; 2] = ["api", "web"];
+
 /// Builds and releases every sample; what fails is said and does not stop the platform.
 pub(crate) async fn release(root: PathBuf, data: PathBuf, server: String, terminal: Terminal) {
-    for name in ["api", "web"] {
+    for name in SAMPLES {
         if let Err(failure) =
             release_one(&root.join("apps").join(name), &data, &server, &terminal).await
         {
@@ -42,12 +44,31 @@ pub(crate) async fn release(root: PathBuf, data: PathBuf, server: String, termin
     }
 }
 
+/// Builds and releases every sample, and returns what is to be awaited; the first that fails ends it.
+pub(crate) async fn release_all(
+    root: &Path,
+    data: &Path,
+    server: &str,
+    terminal: &Terminal,
+) -> Result<Vec<Awaited>, Failure> {
+    let mut released = Vec::new();
+    for name in SAMPLES {
+        let built = release_one(&root.join("apps").join(name), data, server, terminal).await?;
+        released.extend(built.into_iter().map(|release| Awaited {
+            service: release.service,
+            environment: release.environment,
+            sequence: None,
+        }));
+    }
+    Ok(released)
+}
+
 async fn release_one(
     directory: &Path,
     data: &Path,
     server: &str,
     terminal: &Terminal,
-) -> Result<(), Failure> {
+) -> Result<Vec<ReleaseFile>, Failure> {
     let sources = Sources::read(directory).await?;
     let owner = credentials::read(data, OWNER)
         .ok_or_else(|| Failure::new(ExitCode::Failed, "the owner's credential is not there"))?;
@@ -60,8 +81,13 @@ async fn release_one(
         input: Input::None,
         jail: Jailed::No,
     };
-    let (made, performed) =
-        build::build(&sources, surroundings, terminal, CancellationToken::new()).await?;
+    let (made, performed) = build::build(
+        &sources,
+        surroundings,
+        terminal,
+        foreshore_action::Stop::default(),
+    )
+    .await?;
     if performed.code() != 0 {
         return Err(Failure::new(
             ExitCode::Failed,
@@ -87,5 +113,5 @@ async fn release_one(
         "sample {} is built: {}",
         sources.service.name, built.id
     ));
-    Ok(())
+    Ok(built.arrival.released)
 }

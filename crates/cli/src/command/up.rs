@@ -7,14 +7,17 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use foreshore_model::ExitCode;
-use foreshore_server::platform::{self, GroundChoice, Platform, Record, WantedPorts};
-use tokio_util::sync::CancellationToken;
+use foreshore_server::platform::{
+    self, GroundChoice, Platform, PlatformError, Record, State, WantedPorts,
+};
 
-use super::roles::{RuntimeArg, stopped_by_signal};
+use super::roles::{RuntimeArg, stop_on_signal};
 use super::samples;
 use crate::context::Context;
+use crate::doctor;
 use crate::failure::Failure;
 use crate::terminal::Outcome;
+use crate::wait;
 
 /// A start takes about a second; a machine under load gets time.
 const START_LIMIT: Duration = Duration::from_secs(90);
@@ -23,7 +26,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Start the platform
 ///
 /// Starts an embedded Kubernetes API with a node, config repository, registry,
-/// server, agent and status page, with the environments dev and prod. In a
+/// server, agent and dashboard, with the environments dev and prod. In a
 /// checkout of Foreshore it also builds and releases the sample services.
 /// With `--context` the same runs on a cluster you have.
 #[derive(Debug, Args)]
@@ -48,7 +51,7 @@ pub(crate) struct UpArgs {
     #[arg(long, value_enum, conflicts_with = "context")]
     runtime: Option<RuntimeArg>,
 
-    /// Port of status page, API and registry; 0 for any
+    /// Port of dashboard, API and registry; 0 for any
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
 
@@ -60,9 +63,17 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "PORT")]
     api_port: Option<u16>,
 
+    /// How many sites production has: 2 starts a second embedded engine for it [default: as before, at first 1]
+    #[arg(long, value_name = "COUNT", conflicts_with = "context", value_parser = clap::value_parser!(u8).range(1..=2))]
+    sites: Option<u8>,
+
     /// Do not build the sample services
     #[arg(long)]
     no_samples: bool,
+
+    /// With --detach: build and release the samples first, and return when they are healthy
+    #[arg(long, requires = "detach", conflicts_with = "no_samples")]
+    wait: bool,
 }
 
 pub(crate) async fn run(args: UpArgs, context: &Context) -> Result<Outcome, Failure> {
@@ -71,12 +82,51 @@ pub(crate) async fn run(args: UpArgs, context: &Context) -> Result<Outcome, Fail
         context.terminal.say("the platform runs already");
         return answer(&record);
     }
+    fits(&data)?;
     if args.detach {
-        return detach(&data, context).await;
+        let record = detach(&data, args.wait, context).await?;
+        if args.wait {
+            release_samples(&data, &record, context).await?;
+        }
+        return answer(&record);
     }
-    let shutdown = CancellationToken::new();
-    let options = platform::Options {
-        data: data.clone(),
+    // Heard from here on: a signal that comes while it starts is not lost.
+    let (shutdown, stopped) = stop_on_signal()?;
+    let no_samples = args.no_samples;
+    let options = options(args, data.clone())?;
+    let terminal = context.terminal.clone();
+    let platform = Platform::start(options, shutdown, move |line| terminal.say(line))
+        .await
+        .map_err(|error| explain(&error))?;
+    let record = platform.record().clone();
+    context.terminal.say(&welcome(&record));
+    let building = match (no_samples, samples::checkout()) {
+        (false, Some(root)) => Some(tokio::spawn(samples::release(
+            root,
+            data,
+            record.url.clone(),
+            context.terminal.clone(),
+        ))),
+        _ => None,
+    };
+    let ended = platform.wait().await;
+    stopped.abort();
+    if let Some(building) = building {
+        building.abort();
+    }
+    ended.map_err(|error| explain(&error))?;
+    Ok(Outcome::done())
+}
+
+fn options(args: UpArgs, data: PathBuf) -> Result<platform::Options, Failure> {
+    let program = std::env::current_exe().map_err(|error| {
+        Failure::new(
+            ExitCode::Failed,
+            format!("cannot find this program: {error}"),
+        )
+    })?;
+    Ok(platform::Options {
+        data,
         ports: WantedPorts {
             server: args.port,
             ingress: args.ingress_port,
@@ -92,36 +142,35 @@ pub(crate) async fn run(args: UpArgs, context: &Context) -> Result<Outcome, Fail
                 runtime: args.runtime.map(RuntimeArg::kind),
             },
         },
-        program: std::env::current_exe().map_err(|error| {
-            Failure::new(
-                ExitCode::Failed,
-                format!("cannot find this program: {error}"),
-            )
-        })?,
-    };
-    let stopped = tokio::spawn(stopped_by_signal(shutdown.clone()));
-    let terminal = context.terminal.clone();
-    let platform = Platform::start(options, shutdown.clone(), move |line| terminal.say(line))
-        .await
+        sites: args.sites,
+        program,
+    })
+}
+
+/// Refuses a directory that a platform could not work from, before anything is written there.
+fn fits(data: &Path) -> Result<(), Failure> {
+    State::check(data)
+        .map_err(PlatformError::State)
         .map_err(|error| explain(&error))?;
-    let record = platform.record().clone();
-    context.terminal.say(&welcome(&record));
-    let building = match (args.no_samples, samples::checkout()) {
-        (false, Some(root)) => Some(tokio::spawn(samples::release(
-            root,
-            data.clone(),
-            record.url.clone(),
-            context.terminal.clone(),
-        ))),
-        _ => None,
-    };
-    let ended = platform.wait().await;
-    stopped.abort();
-    if let Some(building) = building {
-        building.abort();
+    if let Some(room) = doctor::too_little_room(data) {
+        return Err(Failure::new(ExitCode::Failed, room)
+            .hint("free some, or choose another disk with `--data DIR`"));
     }
-    ended.map_err(|error| explain(&error))?;
-    Ok(Outcome::done())
+    Ok(())
+}
+
+/// Builds the samples and returns when they are healthy in dev.
+async fn release_samples(data: &Path, record: &Record, context: &Context) -> Result<(), Failure> {
+    let Some(root) = samples::checkout() else {
+        context
+            .terminal
+            .say("no samples are released: this is no checkout of Foreshore");
+        return Ok(());
+    };
+    let released = samples::release_all(&root, data, &record.url, &context.terminal).await?;
+    let client = context.client()?;
+    wait::until_settled(&client, &released, START_LIMIT * 2, context).await?;
+    Ok(())
 }
 
 fn running(data: &Path) -> Result<Option<Record>, Failure> {
@@ -133,7 +182,7 @@ fn running(data: &Path) -> Result<Option<Record>, Failure> {
 }
 
 /// Starts this program again, without its terminal, and waits until it answers.
-async fn detach(data: &Path, context: &Context) -> Result<Outcome, Failure> {
+async fn detach(data: &Path, without_samples: bool, context: &Context) -> Result<Record, Failure> {
     let failed = |what: String| Failure::new(ExitCode::Failed, what);
     std::fs::create_dir_all(data)
         .map_err(|error| failed(format!("cannot make `{}`: {error}", data.display())))?;
@@ -150,8 +199,9 @@ async fn detach(data: &Path, context: &Context) -> Result<Outcome, Failure> {
         .args(
             std::env::args_os()
                 .skip(1)
-                .filter(|argument| argument != "--detach"),
+                .filter(|argument| argument != "--detach" && argument != "--wait"),
         )
+        .args(without_samples.then_some("--no-samples"))
         .stdin(Stdio::null())
         .stdout(file)
         .stderr(copy);
@@ -165,7 +215,7 @@ async fn detach(data: &Path, context: &Context) -> Result<Outcome, Failure> {
             Record::read(data).map_err(|error| Failure::from_error(ExitCode::Failed, &error))?;
         if let Some(record) = record.filter(|record| record.pid == child.id()) {
             context.terminal.say(&welcome(&record));
-            return answer(&record);
+            return Ok(record);
         }
         let ended = child
             .try_wait()
@@ -211,13 +261,21 @@ fn welcome(record: &Record) -> String {
     if let Some(ingress) = &record.ingress {
         lines.push(format!("services answer at {ingress} by host name"));
     }
+    lines.push("try:".to_owned());
+    lines.push("  foreshore status --wait".to_owned());
+    lines.push("  foreshore promote web -e prod --reason \"ready\"".to_owned());
+    lines.push(
+        if record.is_embedded() {
+            "  foreshore demo break crash"
+        } else {
+            "  foreshore doctor"
+        }
+        .to_owned(),
+    );
     if let Some(kubeconfig) = &record.kubeconfig {
         lines.push(format!("export KUBECONFIG={}", kubeconfig.display()));
     }
-    lines.push(
-        "try: foreshore status --wait | foreshore promote web -e prod | foreshore down".to_owned(),
-    );
-    lines.push(format!("status page: {}", record.url));
+    lines.push(format!("dashboard: {}", record.url));
     lines.join("\n")
 }
 
@@ -225,7 +283,7 @@ fn answer(record: &Record) -> Result<Outcome, Failure> {
     Outcome::answer(record, record.url.clone())
 }
 
-fn explain(error: &platform::PlatformError) -> Failure {
+fn explain(error: &PlatformError) -> Failure {
     let failure = Failure::from_error(error.exit_code(), error);
     error.hints().into_iter().fold(failure, Failure::hint)
 }

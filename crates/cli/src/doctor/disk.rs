@@ -9,11 +9,23 @@ const CHECK: &str = "disk";
 const MIB: u64 = 1 << 20;
 /// Below this a store may not be able to write its next transaction.
 const TOO_LITTLE: u64 = 200 * MIB;
+/// Below this the first files of a platform do not fit.
+const TOO_LITTLE_TO_START: u64 = 64 * MIB;
 /// Images of a handful of services.
 const COMFORTABLE: u64 = 2_048 * MIB;
 
 pub(super) fn examine(data: &Path) -> Finding {
     judge(data, room(data))
+}
+
+/// Says so if a store could not even start; a size that cannot be seen is no reason to stop.
+pub(crate) fn too_little_room(data: &Path) -> Option<String> {
+    let left = room(data).ok().filter(|left| *left < TOO_LITTLE_TO_START)?;
+    Some(format!(
+        "the disk of `{}` has only {} MiB left",
+        data.display(),
+        left / MIB
+    ))
 }
 
 /// Bytes that may still be written under a folder which may not be there yet.
