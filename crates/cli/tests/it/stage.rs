@@ -70,6 +70,16 @@ impl Stage {
         self.shell()?.raw(arguments).await
     }
 
+    /// The same with one variable set as given.
+    pub(crate) async fn with_variable(
+        &self,
+        name: &str,
+        value: &str,
+        arguments: &[&str],
+    ) -> Result<Answer> {
+        self.shell()?.env(name, value).raw(arguments).await
+    }
+
     /// The same with a token instead of the owner's credential.
     pub(crate) async fn with_token(&self, token: &str, arguments: &[&str]) -> Result<Answer> {
         let server = self.server.as_deref().context("the platform is not up")?;
@@ -80,22 +90,37 @@ impl Stage {
             .await
     }
 
-    fn shell(&self) -> Result<Shell> {
+    /// Promises a platform that somebody else starts here: it is taken down in the end.
+    pub(crate) fn will_be_up(&mut self) {
+        self.was_up = true;
+    }
+
+    /// The variables of a person on this machine, beside `HOME` and `PATH`.
+    pub(crate) fn variables(&self) -> Result<Vec<(String, String)>> {
         let home = |variable: &str, folder: &str| {
             environment::value(variable)
                 .or_else(|| Some(format!("{}/{folder}", environment::value("HOME")?)))
         };
         let cache = environment::cache()?;
-        let mut shell = Shell::new(self.folder.path())?
-            .env("FORESHORE_DATA", path(&self.data())?)
-            .env("FORESHORE_CACHE", path(&cache)?);
+        let mut variables = vec![
+            ("FORESHORE_DATA".to_owned(), path(&self.data())?.to_owned()),
+            ("FORESHORE_CACHE".to_owned(), path(&cache)?.to_owned()),
+        ];
         // The person's own home is elsewhere; their toolchain is not.
         for (variable, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
             if let Some(value) = home(variable, folder).filter(|value| Path::new(value).is_dir()) {
-                shell = shell.env(variable, &value);
+                variables.push((variable.to_owned(), value));
             }
         }
-        Ok(shell)
+        Ok(variables)
+    }
+
+    fn shell(&self) -> Result<Shell> {
+        let shell = Shell::new(self.folder.path())?;
+        Ok(self
+            .variables()?
+            .iter()
+            .fold(shell, |shell, (name, value)| shell.env(name, value)))
     }
 
     /// Starts a platform with free ports and returns what `up` answered.
