@@ -13,6 +13,7 @@ use foreshore_model::yaml::{self, YamlError};
 use foreshore_model::{Check, EnvironmentName, Operations, ReleaseFile, ServiceName};
 
 use crate::dependencies::DEPENDS_ON;
+use crate::hooks::{Hook, HookError, hook};
 use crate::source::ServiceFiles;
 
 /// The most objects one service may have.
@@ -38,6 +39,8 @@ pub struct Desired {
     pub dependencies: Vec<ServiceName>,
     /// Objects with namespace, ownership labels and release annotations.
     pub objects: Vec<Value>,
+    /// Jobs that run around it.
+    pub hooks: Vec<Hook>,
 }
 
 /// Why the files of a service are no desired state.
@@ -78,6 +81,8 @@ pub enum DesiredError {
         path: String,
         word: String,
     },
+    #[error(transparent)]
+    Hook(#[from] HookError),
     #[error("`release.yaml` is of {found}, its folder is of {expected}")]
     OtherRelease { found: String, expected: String },
     #[error("the service has {count} objects, at most {OBJECTS_MAX} are supported")]
@@ -101,7 +106,7 @@ pub fn desired(
     }
     let sequence = release.sequence;
     let mut dependencies = BTreeSet::new();
-    let mut objects = Vec::new();
+    let (mut objects, mut hooks) = (Vec::new(), Vec::new());
     let mut places: BTreeMap<Reference, String> = BTreeMap::new();
     for manifest in &files.manifests {
         for mut object in yaml::read_manifests(&manifest.path, &manifest.text)? {
@@ -116,7 +121,14 @@ pub fn desired(
                 });
             }
             dependencies.extend(depends_on(&object, &reference, &manifest.path)?);
+            let hook = hook(&object, &release)?;
             mark(&mut object, &release);
+            if let Some(mut hook) = hook {
+                mark(&mut hook.job, &release);
+                places.insert(reference, path);
+                hooks.push(hook);
+                continue;
+            }
             let operations = &files.operations;
             if operations.replicas.contains_key(&reference.name)
                 || operations.bounds.contains_key(&reference.name)
@@ -148,6 +160,7 @@ pub fn desired(
         checks: files.checks,
         dependencies: dependencies.into_iter().collect(),
         objects,
+        hooks,
     })
 }
 

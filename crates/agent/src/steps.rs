@@ -8,7 +8,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use foreshore_cluster::{Entry, Inventory, Reference};
+use foreshore_cluster::{Entry, HookRun, Inventory, Reference};
 use foreshore_model::Digest;
 
 use crate::desired::Desired;
@@ -34,6 +34,8 @@ pub enum Step {
         sequence: u64,
         artifact: Digest,
     },
+    /// Remember what became of Jobs around releases.
+    Hooks(Vec<HookRun>),
     /// Remove the object if it is the one we made.
     Prune(Entry),
     /// Forget a service that has nothing left.
@@ -55,6 +57,7 @@ impl fmt::Display for Step {
                 replicas,
             } => write!(f, "scale {reference} to {replicas}"),
             Self::Record { sequence, .. } => write!(f, "record release {sequence}"),
+            Self::Hooks(runs) => write!(f, "remember {} hooks", runs.len()),
             Self::Prune(entry) => write!(f, "prune {}", entry.reference()),
             Self::Forget => write!(f, "forget"),
         }

@@ -147,7 +147,8 @@ pub(crate) fn located(
     desired: Result<Desired, DesiredError>,
 ) -> Result<Desired, LocateError> {
     let mut desired = desired?;
-    for object in &mut desired.objects {
+    let jobs = desired.hooks.iter_mut().map(|hook| &mut hook.job);
+    for object in desired.objects.iter_mut().chain(jobs) {
         if let Some(supply) = supply {
             locate(object, &supply.registry);
         } else if let Some(image) = first_own(object) {

@@ -19,6 +19,7 @@ use tracing::{Instrument as _, debug, info_span, warn};
 use crate::checks::CheckOptions;
 use crate::dependencies::Reached;
 use crate::desired::{Desired, desired};
+use crate::hooks::Moment;
 use crate::phase::Course;
 use crate::report::Reporter;
 use crate::server::Server;
@@ -32,6 +33,7 @@ mod checking;
 mod drift;
 mod execute;
 mod failure;
+mod hooks;
 mod observe;
 mod order;
 mod retire;
@@ -342,6 +344,9 @@ impl Worker {
             if let Err(next) = self.trust(&desired).await {
                 return next;
             }
+            if let Err(next) = self.hooks(&desired, Moment::Before).await {
+                return next;
+            }
             if let Err(next) = self.write(&desired).await {
                 return next;
             }
@@ -416,6 +421,7 @@ impl Worker {
                     checks: Vec::new(),
                     dependencies: Vec::new(),
                     objects: Vec::new(),
+                    hooks: Vec::new(),
                 };
                 let causes = vec![Failure::cause(
                     "release",

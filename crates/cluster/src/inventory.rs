@@ -75,6 +75,36 @@ pub struct Inventory {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tree: String,
     pub entries: Vec<Entry>,
+    /// Jobs that ran around releases, so that none runs twice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookRun>,
+}
+
+/// One run of a Job around a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HookRun {
+    /// What it was run for.
+    pub key: String,
+    /// Empty once it was removed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub job: String,
+    /// Empty until it was made.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    pub state: HookState,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HookState {
+    Started,
+    Succeeded,
+    Failed,
 }
 
 /// Why inventories could not be read.
@@ -103,6 +133,7 @@ impl Inventory {
             artifact: None,
             tree: String::new(),
             entries: Vec::new(),
+            hooks: Vec::new(),
         }
     }
 

@@ -25,7 +25,7 @@ pub use connect::{ConnectError, connect, connect_in_cluster, install_tls_provide
 pub use discovery::Resource;
 pub use error::{CallError, FieldProblem};
 pub use fingerprint::{fingerprint, same_content};
-pub use inventory::{ENTRIES_MAX, Entry, Inventory, InventoryError};
+pub use inventory::{ENTRIES_MAX, Entry, HookRun, HookState, Inventory, InventoryError};
 pub use kube::Client;
 pub use lease::Lease;
 pub use reference::Reference;

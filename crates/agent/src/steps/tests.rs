@@ -23,6 +23,7 @@ fn desired(objects: &[&str]) -> Desired {
         checks: Vec::new(),
         dependencies: Vec::new(),
         objects: made.collect(),
+        hooks: Vec::new(),
     }
 }
 

@@ -13,6 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::{Failure, Next, Worker, Written};
 use crate::desired::Desired;
+use crate::hooks::Hook;
 use crate::phase::Course;
 use crate::steps::{Stage, Step, release_steps};
 use crate::watches::family;
@@ -134,7 +135,8 @@ impl Worker {
     /// Returns what must be watched to judge the service.
     async fn scopes(&self, desired: &Desired) -> Result<Vec<Scope>, Failure> {
         let mut scopes: Vec<Scope> = family(&self.namespace).collect();
-        for reference in desired.references() {
+        let hooks = desired.hooks.iter().map(Hook::reference);
+        for reference in desired.references().chain(hooks) {
             let resource = self
                 .base
                 .resource(&reference.api_version, &reference.kind)
@@ -246,6 +248,7 @@ impl Worker {
                 })
                 .await
             }
+            Step::Hooks(hooks) => self.save(|inventory| inventory.hooks = hooks).await,
             Step::Prune(entry) => self.prune(entry).await,
             Step::Forget => {
                 let Some(inventory) = &self.inventory else {

@@ -14,6 +14,7 @@ use tracing::{debug, warn};
 
 use super::{Failure, Next, Worker};
 use crate::desired::Desired;
+use crate::hooks::Moment;
 use crate::steps::prune_steps;
 
 /// How often a service that is not settled is looked at without any event:
@@ -51,6 +52,11 @@ impl Worker {
             causes.insert(0, Failure::cause("release", "DeadlineExceeded", message));
             causes.truncate(foreshore_health::CAUSES_MAX);
             phase = Phase::Failed;
+        }
+        if phase == Phase::Healthy
+            && let Err(next) = self.hooks(desired, Moment::After).await
+        {
+            return next;
         }
         let waits_for = match phase {
             Phase::Healthy => self.check(desired).await,
@@ -133,7 +139,7 @@ impl Worker {
         aggregate(&answers)
     }
 
-    fn health_of(&self, reference: &Reference) -> Health {
+    pub(super) fn health_of(&self, reference: &Reference) -> Health {
         let seen = self.shared.world.find(reference);
         let family: Vec<Arc<Value>> = seen
             .as_ref()
@@ -161,7 +167,7 @@ impl Worker {
     }
 
     /// Adds the last log lines of containers that ended; a log that cannot be read is left out.
-    async fn add_logs(&self, causes: &mut [Cause]) {
+    pub(super) async fn add_logs(&self, causes: &mut [Cause]) {
         let deadline = Instant::now() + LOG_PATIENCE;
         let mut read: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
         for cause in causes.iter_mut() {

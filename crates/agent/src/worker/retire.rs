@@ -14,7 +14,8 @@ impl Worker {
         let Some(inventory) = self.inventory.clone() else {
             return Next::OnChange;
         };
-        if inventory.entries.is_empty() && inventory.sequence == 0 {
+        let is_new = inventory.entries.is_empty() && inventory.hooks.is_empty();
+        if is_new && inventory.sequence == 0 {
             return Next::Done;
         }
         if let Some(due) = self.retry.waits() {
@@ -22,7 +23,10 @@ impl Worker {
         }
         self.supersede(inventory.sequence + 1);
         let failure = match retire_steps(&inventory, confirmed) {
-            Ok(stages) => self.remove(stages).await.err(),
+            Ok(mut stages) => {
+                stages.insert(0, self.hook_jobs());
+                self.remove(stages).await.err()
+            }
             Err(refusal) => Some(Failure::of_refusal(&refusal)),
         };
         let Some(failure) = failure else {

@@ -6,6 +6,7 @@
 
 mod cluster;
 mod faults;
+mod hooks;
 mod kill;
 mod leads;
 mod nodes;
@@ -80,6 +81,11 @@ stories! {
     ordering::services_are_written_in_the_order_of_their_dependencies,
     ordering::a_dependency_that_fails_holds_its_dependants_back_and_nobody_else,
     ordering::services_in_a_circle_are_written_and_the_circle_is_named,
+    hooks::a_hook_runs_before_the_release_once_and_is_cleaned_up,
+    hooks::a_hook_that_fails_stops_the_release_and_is_not_run_again,
+    hooks::a_hook_that_does_not_end_is_ended_by_its_deadline,
+    hooks::a_hook_after_the_release_comes_once_it_is_healthy,
+    hooks::a_hook_outlives_the_agent_that_started_it,
     reporting::outcomes_wait_for_the_server_and_arrive_once_each,
     reporting::a_hint_makes_the_agent_look_long_before_its_poll,
 }

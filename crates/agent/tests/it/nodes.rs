@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// Answers for all pods of a namespace until it is dropped by its runtime.
 ///
 /// An image with `broken` in its name ends with exit code 42 again and again,
-/// one with `slow` stays not ready, every other is ready at once.
+/// one with `slow` stays not ready, one with `ends` or `fails` is over at once, every other is ready.
 pub(crate) fn pretend(client: Client, namespace: &str) {
     let namespace = namespace.to_owned();
     tokio::spawn(async move {
@@ -74,6 +74,13 @@ fn status(image: &str) -> Value {
         container["state"] =
             json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}});
         container["lastState"] = json!({"terminated": {"exitCode": 42, "reason": "Error", "startedAt": since, "finishedAt": since}});
+    }
+    for (word, phase, code) in [("ends", "Succeeded", 0), ("fails", "Failed", 7)] {
+        if image.contains(word) {
+            container["ready"] = json!(false);
+            container["state"] = json!({"terminated": {"exitCode": code, "reason": "Ended", "startedAt": since, "finishedAt": since}});
+            return json!({"phase": phase, "startTime": since, "containerStatuses": [container]});
+        }
     }
     json!({"phase": "Running", "startTime": since, "conditions": [condition("Ready"), condition("ContainersReady")],
         "containerStatuses": [container]})
