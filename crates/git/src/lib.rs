@@ -8,6 +8,7 @@
 //! The crate knows nothing of releases or of what the files mean.
 
 mod batch;
+mod checkout;
 mod command;
 mod durable;
 mod error;

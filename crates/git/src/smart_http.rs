@@ -16,9 +16,13 @@ use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode, header};
 use tokio::sync::Semaphore;
 
+use crate::refs::RefUpdate;
 use crate::repository::Repository;
 
 pub use authorize::{Access, Authorizer, Credentials, Permission};
+
+/// Hears of a push that is on the disk, from a worker thread.
+pub type Pushed = Arc<dyn Fn(Option<&Credentials>, &[RefUpdate]) + Send + Sync>;
 
 /// Who may do what, and what happens after.
 #[derive(Clone)]
@@ -26,6 +30,8 @@ pub struct Options {
     pub authorizer: Arc<dyn Authorizer>,
     /// Called after each push that was carried out, from a worker thread.
     pub after_push: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// Told which references a push moved, and who showed what for it, before the client is answered.
+    pub pushed: Option<Pushed>,
     /// Largest push that is taken in, unpacked from its transfer encoding.
     pub push_bytes_max: u64,
     /// Fetches and pushes at the same time; more are told to come back.
@@ -37,6 +43,7 @@ impl Options {
         Self {
             authorizer,
             after_push: None,
+            pushed: None,
             push_bytes_max: 256 * 1024 * 1024,
             exchanges_max: 64,
         }

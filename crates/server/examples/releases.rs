@@ -41,11 +41,8 @@ async fn main() -> Result<(), Failure> {
     listener.set_nonblocking(true)?;
     let shutdown = CancellationToken::new();
     let options = Options {
-        data: folder.path().to_owned(),
-        listener,
-        ingress: None,
-        ground: "a bench".to_owned(),
-        webhook: None,
+        program: None,
+        ..Options::new(folder.path().to_owned(), listener)
     };
     let server = Server::start(options, shutdown.clone()).await?;
     let bench = Bench {

@@ -4,6 +4,7 @@ mod arrivals;
 mod artifacts;
 mod audit;
 mod body;
+mod builds;
 mod events;
 mod explain;
 mod holds;
@@ -87,6 +88,8 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/artifacts", get(artifacts::list))
         .route("/artifacts/{service}/{id}", get(artifacts::describe))
         .route("/arrivals", post(arrivals::post))
+        .route("/builds", get(builds::list))
+        .route("/builds/{id}/log", get(builds::log))
         .route("/outcomes", post(outcomes::post))
         .route("/outcomes/{environment}/{service}", get(outcomes::get))
         .route("/secrets/{environment}/{service}", get(secrets::list))

@@ -56,6 +56,8 @@ pub enum ServerError {
     SecretKey(#[from] foreshore_secret::KeyError),
     #[error("cannot speak to the registry")]
     Client(#[from] ClientError),
+    #[error("cannot read the builds of pushed source")]
+    Builds(#[from] crate::source::BuildsError),
     #[error("cannot speak to a webhook")]
     Webhook(#[source] reqwest::Error),
     #[error("the server stopped answering")]

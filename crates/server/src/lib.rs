@@ -23,6 +23,7 @@ mod public;
 mod recovery;
 pub mod roles;
 mod server;
+mod source;
 mod state;
 mod tls;
 mod witness;

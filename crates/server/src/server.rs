@@ -10,7 +10,7 @@ use axum::routing::get;
 use axum::serve::ListenerExt as _;
 use foreshore_config_repo::{Outcomes, Writer, bootstrap, starter};
 use foreshore_dashboard::Dashboard;
-use foreshore_git::{Repository, smart_http};
+use foreshore_git::{CommitKey, Repository, smart_http};
 use foreshore_identity::Store;
 use foreshore_image::{ClientOptions, Credentials, RegistryClient};
 use foreshore_model::{EnvironmentName, SiteName, clock};
@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::access::Access;
 use crate::api;
 use crate::arrivals::Follower;
 use crate::artifacts::Artifacts;
@@ -32,6 +33,7 @@ use crate::error::ServerError;
 use crate::notify::Notifier;
 use crate::pages;
 use crate::public::{Guard, Public};
+use crate::source::{Builder, Builds, Host, Settings};
 use crate::state::{Parts, State};
 use crate::witness::{self, Signer};
 
@@ -48,6 +50,8 @@ pub struct Options {
     pub ground: String,
     /// Who is told of every change.
     pub webhook: Option<Url>,
+    /// This program, which builds pushed source; without it none is taken in.
+    pub program: Option<PathBuf>,
 }
 
 impl Options {
@@ -59,6 +63,7 @@ impl Options {
             ingress: None,
             ground: "a cluster".to_owned(),
             webhook: None,
+            program: std::env::current_exe().ok(),
         }
     }
 }
@@ -100,6 +105,7 @@ impl Server {
             ingress,
             ground,
             webhook,
+            program,
         } = options;
         let address = listener.local_addr().map_err(ServerError::Listen)?;
         refuse_beyond_loopback(address)?;
@@ -114,25 +120,33 @@ impl Server {
         credentials::ensure(&identities, &data, &url)?;
         // The agent that works from the same directory opens what is sealed for this key.
         let agent_key = credentials::agent_key(&data)?;
+        let key_file = home.join("signing.key");
+        let signing_key = witness::load_or_make(&key_file)?;
+        let commit_key = Arc::new(witness::commit_key(&key_file)?);
+        let signer = commit_key.signer();
         let repository = tokio::task::spawn_blocking({
             let path = home.join("config.git");
-            move || open_config_repository(&path, &agent_key)
+            move || open_config_repository(&path, &agent_key, commit_key)
         })
         .await
         .map_err(ServerError::Task)??;
         let outcomes = Outcomes::start(repository.clone()).await?;
         let writer = Writer::start(repository.clone(), &outcomes).await?;
-        let signing_key = witness::load_or_make(&home.join("signing.key"))?;
         let public_key = signing_key.public();
         let registry = open_registry(&home, signing_key)?;
         let client = own_client(&data, address)?;
 
+        let builds = Arc::new(Builds::open(home.join("builds"))?);
+        let source = open_source(program.is_some(), &home, &identities, &builds).await?;
         let first = u64::try_from(clock::now().as_millisecond()).unwrap_or(0);
         let state = Arc::new(State::new(Parts {
             identities,
             writer: writer.clone(),
             outcomes,
             artifacts: Artifacts::new(client, public_key),
+            signers: vec![signer],
+            builds,
+            source,
             changes: Changes::starting_at(first),
             registry: address.to_string(),
             ingress,
@@ -149,23 +163,14 @@ impl Server {
         };
         let (pages, public_url) = behind.pages(guard, &mut tasks, &shutdown)?;
         let router = router(&state, &registry, repository, pages);
-        let follower = Follower::new(registry, state.clone(), home.join("arrivals.cursor"));
-
         let listener = tokio::net::TcpListener::from_std(listener).map_err(ServerError::Listen)?;
         tasks.spawn(serve(listener, router, shutdown.clone()));
-        tasks.spawn({
-            let shutdown = shutdown.clone();
-            async move {
-                follower.run(shutdown).await;
-                Ok(())
-            }
-        });
-        if let Some(webhook) = webhook {
-            let notifier = Notifier::new(state.clone(), webhook, home.join("webhook.cursor"));
-            let notifier = notifier.map_err(ServerError::Webhook)?;
-            tasks.spawn(notifier.run(shutdown.clone()).map(Ok));
-        }
-        tasks.spawn(announce_news(state, shutdown));
+        let work = Work {
+            webhook,
+            builder: program.map(|program| Settings::new(program, url.clone(), &home)),
+            home: &home,
+        };
+        work.begin(registry, &state, &mut tasks, &shutdown)?;
         Ok(Self {
             url,
             public_url,
@@ -216,6 +221,55 @@ fn open_registry(
     Ok(Registry::open(&home.join("registry"), options)?)
 }
 
+/// What goes on whether anybody asks or not.
+struct Work<'a> {
+    webhook: Option<Url>,
+    builder: Option<Settings>,
+    home: &'a Path,
+}
+
+impl Work<'_> {
+    fn begin(
+        self,
+        registry: Registry,
+        state: &Arc<State>,
+        tasks: &mut JoinSet<Result<(), ServerError>>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), ServerError> {
+        let cursor = self.home.join("arrivals.cursor");
+        let follower = Follower::new(registry, state.clone(), cursor);
+        tasks.spawn(follower.run(shutdown.clone()).map(Ok));
+        if let Some(webhook) = self.webhook {
+            let cursor = self.home.join("webhook.cursor");
+            let notifier = Notifier::new(state.clone(), webhook, cursor);
+            let notifier = notifier.map_err(ServerError::Webhook)?;
+            tasks.spawn(notifier.run(shutdown.clone()).map(Ok));
+        }
+        if let Some(settings) = self.builder {
+            let builder = Builder::new(state.clone(), settings);
+            tasks.spawn(builder.run(shutdown.clone()).map(Ok));
+        }
+        tasks.spawn(announce_news(state.clone(), shutdown.clone()));
+        Ok(())
+    }
+}
+
+/// Opens the source repositories, if anything can build what is pushed there.
+async fn open_source(
+    builds_here: bool,
+    home: &Path,
+    identities: &Arc<Store>,
+    builds: &Arc<Builds>,
+) -> Result<Option<Arc<Host>>, ServerError> {
+    if !builds_here {
+        return Ok(None);
+    }
+    let access = Access::new(identities.clone());
+    let (folder, builds) = (Settings::repositories(home), builds.clone());
+    let opened = tokio::task::spawn_blocking(move || Host::open(access, builds, folder)).await;
+    Ok(Some(Arc::new(opened.map_err(ServerError::Task)??)))
+}
+
 /// The registry as the server itself reads it.
 fn own_client(data: &Path, address: SocketAddr) -> Result<RegistryClient, ServerError> {
     let own = credentials::read(data, SERVER).ok_or(ServerError::NoCredential)?;
@@ -238,8 +292,9 @@ fn refuse_beyond_loopback(address: SocketAddr) -> Result<(), ServerError> {
 fn open_config_repository(
     path: &std::path::Path,
     agent_key: &Key,
+    commit_key: Arc<CommitKey>,
 ) -> Result<Repository, ServerError> {
-    let repository = Repository::init_bare(path)?;
+    let repository = Repository::init_bare(path)?.signing(commit_key);
     let (mut environments, policies) = starter();
     for environment in &mut environments {
         environment.recipients = vec![agent_key.recipient().to_string()];
@@ -281,6 +336,7 @@ pub(crate) fn doors_router(
         .route("/healthz", get(|| async { "ok\n" }))
         .merge(pages)
         .merge(api::router(state.clone()))
+        .merge(state.source.clone().map_or_else(Router::new, Host::router))
         .merge(registry.router(doors))
         .nest("/git/config.git", smart_http::router(repository, git))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use foreshore_config_repo::{Outcomes, Writer};
+use foreshore_git::Signer;
 use foreshore_identity::Store;
 use foreshore_model::EnvironmentName;
 use foreshore_release::World;
@@ -14,6 +15,7 @@ use crate::artifacts::Artifacts;
 use crate::changes::Changes;
 use crate::loads::Loads;
 use crate::previews::Previews;
+use crate::source::{Builds, Host};
 
 /// The server's parts, shared by all requests.
 pub(crate) struct State {
@@ -23,6 +25,11 @@ pub(crate) struct State {
     pub(crate) outcomes: Outcomes,
     pub(crate) artifacts: Artifacts,
     pub(crate) changes: Changes,
+    /// Whose signatures on commits count.
+    pub(crate) signers: Vec<Signer>,
+    pub(crate) builds: Arc<Builds>,
+    /// The source repositories, if anything can build what is pushed there.
+    pub(crate) source: Option<Arc<Host>>,
     pub(crate) previews: Previews,
     pub(crate) loads: Loads,
     /// `host:port` that image references carry.
@@ -40,6 +47,9 @@ pub(crate) struct Parts {
     pub(crate) outcomes: Outcomes,
     pub(crate) artifacts: Artifacts,
     pub(crate) changes: Changes,
+    pub(crate) signers: Vec<Signer>,
+    pub(crate) builds: Arc<Builds>,
+    pub(crate) source: Option<Arc<Host>>,
     pub(crate) registry: String,
     pub(crate) ingress: Option<String>,
     pub(crate) ground: String,
@@ -54,6 +64,9 @@ impl State {
             outcomes: parts.outcomes,
             artifacts: parts.artifacts,
             changes: parts.changes,
+            signers: parts.signers,
+            builds: parts.builds,
+            source: parts.source,
             previews: Previews::default(),
             loads: Loads::default(),
             registry: parts.registry,

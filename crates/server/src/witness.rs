@@ -4,7 +4,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use foreshore_artifact::SigningKey;
+use foreshore_artifact::{SigningKey, SigningKeyError};
+use foreshore_git::CommitKey;
 use foreshore_image::Descriptor;
 use foreshore_model::artifact::ARTIFACT_TYPE;
 use foreshore_registry::{Testimony, Witness};
@@ -59,6 +60,18 @@ pub(crate) fn load_or_make(path: &Path) -> Result<SigningKey, ServerError> {
             cause,
         }),
     }
+}
+
+/// The same key, for commits of the config repository.
+pub(crate) fn commit_key(path: &Path) -> Result<CommitKey, ServerError> {
+    let kept = fs::read(path).map_err(|cause| ServerError::Directory {
+        path: path.to_owned(),
+        cause,
+    })?;
+    CommitKey::from_pkcs8(&kept).map_err(|_| ServerError::SigningKey {
+        path: path.to_owned(),
+        cause: SigningKeyError::Damaged,
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! One exchange with a client: git's process on one side, HTTP bodies on the other.
 
+use std::collections::BTreeMap;
 use std::io::{self, Seek as _, Write as _};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -15,11 +16,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Service, Shared, answer, plain, protocol};
+use super::{Credentials, Service, Shared, answer, plain, protocol};
 use crate::command::{git_in, run};
 use crate::durable::{sync_packs, sync_refs};
 use crate::error::GitError;
 use crate::lock::Turn;
+use crate::object::ObjectId;
+use crate::refs::{Expected, RefUpdate};
 
 /// A client that sends nothing for this long is gone.
 const SILENCE_MAX: Duration = Duration::from_mins(1);
@@ -190,6 +193,7 @@ pub(super) async fn receive(shared: &Arc<Shared>, request: Request) -> Response 
         return busy();
     };
     let protocol = protocol(request.headers());
+    let credentials = Credentials::from_headers(request.headers());
     let zipped = match encoding(request.headers()) {
         Ok(zipped) => zipped,
         Err(refused) => return *refused,
@@ -217,7 +221,13 @@ pub(super) async fn receive(shared: &Arc<Shared>, request: Request) -> Response 
     };
     let carried_out = {
         let shared = shared.clone();
-        tokio::task::spawn_blocking(move || carry_out(&shared, spooled, protocol))
+        tokio::task::spawn_blocking(move || {
+            let (report, moved) = carry_out(&shared, spooled, protocol)?;
+            if let Some(pushed) = shared.options.pushed.as_ref().filter(|_| !moved.is_empty()) {
+                pushed(credentials.as_ref(), &moved);
+            }
+            Ok(report)
+        })
     };
     match carried_out.await {
         Ok(Ok(report)) => answer("application/x-git-receive-pack-result", Body::from(report)),
@@ -238,15 +248,16 @@ async fn spool(body: Body, zipped: bool, limit: u64) -> io::Result<std::fs::File
     Ok(file)
 }
 
-/// Runs the push alone, and returns git's report when all of it is on the disk.
+/// Runs the push alone, and returns git's report and what moved when all of it is on the disk.
 fn carry_out(
     shared: &Shared,
     push: std::fs::File,
     protocol: Option<String>,
-) -> Result<Vec<u8>, GitError> {
+) -> Result<(Vec<u8>, Vec<RefUpdate>), GitError> {
     const COMMAND: &str = "receive-pack";
     let path = shared.repository.path();
     let turn = Turn::take(path)?;
+    let before = shared.repository.refs("refs")?;
     let mut command = git_in(path, SERVED);
     command
         .args([COMMAND, "--stateless-rpc", "."])
@@ -267,7 +278,30 @@ fn carry_out(
     if answer.stdout.is_empty() && !answer.status.success() {
         return Err(answer.into_error(COMMAND));
     }
-    Ok(answer.stdout)
+    Ok((answer.stdout, moved(before, refs)))
+}
+
+/// What differs between two lists of references.
+fn moved(before: Vec<(String, ObjectId)>, after: Vec<(String, ObjectId)>) -> Vec<RefUpdate> {
+    let mut before: BTreeMap<String, ObjectId> = before.into_iter().collect();
+    let mut moved = Vec::new();
+    for (name, new) in after {
+        let old = before.remove(&name);
+        if old.as_ref() != Some(&new) {
+            moved.push(RefUpdate {
+                name,
+                new: Some(new),
+                expected: Expected::of(old.as_ref()),
+            });
+        }
+    }
+    let gone = before.into_iter().map(|(name, old)| RefUpdate {
+        name,
+        new: None,
+        expected: Expected::At(old),
+    });
+    moved.extend(gone);
+    moved
 }
 
 /// Undoes the body's gzip, and ends what grows beyond a limit.

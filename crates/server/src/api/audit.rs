@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State as Extract};
-use foreshore_git::{CommitInfo, LogQuery, trailers_of};
+use foreshore_git::{CommitInfo, GitError, LogQuery, ObjectId, Signature, trailers_of};
 use foreshore_identity::Right;
 use foreshore_model::api::{AuditEntry, ReleaseDetail};
 use foreshore_model::{EnvironmentName, ExitCode, ServiceName};
@@ -35,21 +35,36 @@ pub(crate) async fn get(
     let count = filter.count.unwrap_or(COUNT_DEFAULT).min(COUNT_MAX);
     let (repository, tip) = (repository(&state), state.writer.current().commit);
     let is_wanted = move |commit: &CommitInfo| is_about(commit, &filter);
-    let commits = blocking(move || {
-        repository.log(&LogQuery {
+    let signers = state.signers.clone();
+    let entries = blocking(move || {
+        let mut commits = repository.log(&LogQuery {
             from: &tip,
             until: None,
             path: None,
             limit: COUNT_MAX,
-        })
+        })?;
+        commits.retain(is_wanted);
+        commits.truncate(count);
+        let ids: Vec<ObjectId> = commits.iter().map(|commit| commit.id.clone()).collect();
+        let signatures = repository.signatures(&ids, &signers)?;
+        let entries = commits.iter().zip(&signatures);
+        Ok::<_, GitError>(
+            entries
+                .map(|(commit, signature)| entry(commit, signature))
+                .collect(),
+        )
     })
     .await?;
-    let entries = commits
-        .iter()
-        .filter(|commit| is_wanted(commit))
-        .take(count)
-        .map(entry);
-    Ok(Json(entries.collect()))
+    Ok(Json(entries))
+}
+
+/// Whether a signature is good; none if there is none.
+fn is_good(signature: &Signature) -> Option<bool> {
+    match signature {
+        Signature::Unsigned => None,
+        Signature::Good(_) => Some(true),
+        Signature::Bad { .. } => Some(false),
+    }
 }
 
 /// Subjects start with the place that a commit is about.
@@ -67,7 +82,7 @@ fn is_about(commit: &CommitInfo, filter: &Filter) -> bool {
     ) && fits(filter.service.as_ref().map(ServiceName::as_str), service)
 }
 
-fn entry(commit: &CommitInfo) -> AuditEntry {
+fn entry(commit: &CommitInfo, signature: &Signature) -> AuditEntry {
     let trailers: Vec<(String, String)> = trailers_of(&commit.message)
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -81,7 +96,7 @@ fn entry(commit: &CommitInfo) -> AuditEntry {
         actor: find("Actor").unwrap_or_else(|| commit.author.to_string()),
         subject: commit.subject().to_owned(),
         by_writer: find(TRAILER_KEY).is_some(),
-        signed: None,
+        signed: is_good(signature),
         commit: commit.id.to_string(),
         trailers,
     }
@@ -119,8 +134,14 @@ pub(crate) async fn release(
     let outcomes = state.outcomes.newest(environment, service);
     let verdicts = state.outcomes.all_verdicts();
     let verdicts = verdicts.get(&place).cloned().unwrap_or_default();
+    let ids: Vec<ObjectId> = history
+        .iter()
+        .filter_map(|entry| entry.commit.parse().ok())
+        .collect();
+    let (repository, signers) = (repository(&state), state.signers.clone());
+    let signatures = blocking(move || repository.signatures(&ids, &signers)).await?;
     let mut details = Vec::new();
-    for entry in history {
+    for (entry, signature) in history.into_iter().zip(signatures) {
         let (_, release) = released_at(&state, &entry.commit, &place).await?;
         let of_release = outcomes
             .iter()
@@ -130,7 +151,7 @@ pub(crate) async fn release(
             .filter(|verdict| verdict.artifact == release.artifact);
         details.push(ReleaseDetail {
             commit: entry.commit,
-            signed: None,
+            signed: is_good(&signature),
             outcomes: of_release.cloned().collect(),
             verdicts: on_artifact.cloned().collect(),
             release,

@@ -75,7 +75,7 @@ pub(crate) fn assemble(state: &State) -> Status {
             .into_iter()
             .map(|(environment, at)| AgentSeen { environment, at })
             .collect(),
-        builds: Vec::new(),
+        builds: state.builds.shown(),
         webhook: None,
     }
 }

@@ -11,6 +11,7 @@ use foreshore_model::{Actor, ExitCode, clock};
 use super::body::Body;
 use crate::access::Caller;
 use crate::problem::Problem;
+use crate::source::HOLDER_PREFIX;
 use crate::state::State;
 
 /// Names that `up` gives to the platform's own people and machines.
@@ -32,7 +33,7 @@ pub(crate) async fn post(
         )
         .hint("use up to 63 letters, digits, `-`, `_` and `.`"));
     }
-    if RESERVED.contains(&name.as_str()) {
+    if RESERVED.contains(&name.as_str()) || name.starts_with(HOLDER_PREFIX) {
         return Err(Problem::new(
             ExitCode::Conflict,
             "conflict",

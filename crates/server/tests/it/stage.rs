@@ -46,11 +46,9 @@ impl Stage {
         listener.set_nonblocking(true).unwrap();
         let shutdown = CancellationToken::new();
         let options = Options {
-            data: folder.path().to_owned(),
-            listener,
-            ingress: None,
-            ground: "a test".to_owned(),
             webhook,
+            program: None,
+            ..Options::new(folder.path().to_owned(), listener)
         };
         let server = Server::start(options, shutdown.clone()).await.unwrap();
         Self {
@@ -252,7 +250,7 @@ pub(crate) fn verdict(release: &ReleaseFile, check: &str, passed: bool) -> Verdi
     }
 }
 
-fn record(service: &str, n: u32, branch: &str) -> ArtifactRecord {
+pub(crate) fn record(service: &str, n: u32, branch: &str) -> ArtifactRecord {
     let manifests = |environment: &str| {
         let text = format!(
             "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {service}\nspec:\n  template:\n    spec:\n      containers:\n        - name: app\n          image: app:{n}\n"
