@@ -6,6 +6,7 @@ mod artifact;
 mod audit;
 mod bootstrap;
 mod build_args;
+mod builds;
 mod check;
 mod completions;
 mod describe;
@@ -68,6 +69,7 @@ pub(crate) enum Command {
     Secret(secret::SecretCommand),
     #[command(subcommand)]
     Artifact(artifact::ArtifactCommand),
+    Builds(builds::BuildsArgs),
     Release(release::ReleaseArgs),
     Promote(promote::PromoteArgs),
     Approve(approve::ApproveArgs),
@@ -127,6 +129,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<Outcome, 
         Command::Docs(args) => template::docs(&args).await,
         Command::Secret(command) => secret::run(command, context).await,
         Command::Artifact(command) => artifact::run(command, context).await,
+        Command::Builds(args) => builds::run(args, context).await,
         Command::Release(args) => release::run(args, context).await,
         Command::Promote(args) => promote::run(args, context).await,
         Command::Approve(args) => approve::run(args, context).await,

@@ -19,6 +19,8 @@ use crate::failure::Failure;
 pub(crate) struct Outcome {
     code: u8,
     answer: Option<Answer>,
+    /// As JSON it follows other lines of JSON, so it is one of them.
+    one_line: bool,
 }
 
 /// What a command answers, for programs and for people.
@@ -33,12 +35,17 @@ impl Outcome {
         Self {
             code: ExitCode::Done.code(),
             answer: None,
+            one_line: false,
         }
     }
 
     /// Passes on the exit code of somebody else's program.
     pub(crate) fn with_status(code: u8) -> Self {
-        Self { code, answer: None }
+        Self {
+            code,
+            answer: None,
+            one_line: false,
+        }
     }
 
     /// Answers with a value and the same in words.
@@ -55,7 +62,13 @@ impl Outcome {
                 value,
                 text: text.into(),
             }),
+            one_line: false,
         })
+    }
+
+    pub(crate) fn in_one_line(mut self) -> Self {
+        self.one_line = true;
+        self
     }
 
     pub(crate) fn with_code(mut self, code: ExitCode) -> Self {
@@ -114,6 +127,47 @@ impl Terminal {
         !self.quiet && io::stderr().is_terminal()
     }
 
+    /// Whether progress is told to a program, one JSON document in a line.
+    pub(crate) fn tells_json(&self) -> bool {
+        !self.quiet && self.output == Output::Json
+    }
+
+    /// Writes one line of JSON to standard output.
+    pub(crate) fn event(&self, value: &impl Serialize) {
+        let Ok(text) = serde_json::to_string(value) else {
+            tracing::error!("a line of progress cannot be written as JSON");
+            return;
+        };
+        let mut stream = io::stdout().lock();
+        if writeln!(stream, "{text}")
+            .and_then(|()| stream.flush())
+            .is_err()
+        {
+            tracing::debug!("nobody reads what is told");
+        }
+    }
+
+    /// Draws lines where `before` lines were drawn last; what is too long is cut by the terminal.
+    pub(crate) fn redraw(&self, before: usize, lines: &[String]) {
+        let mut frame = String::from("\u{1b}[?7l");
+        if before > 0 {
+            frame.push_str(&format!("\u{1b}[{before}A\r\u{1b}[J"));
+        }
+        for line in lines {
+            frame.push_str(line);
+            frame.push('\n');
+        }
+        frame.push_str("\u{1b}[?7h");
+        let mut stream = io::stderr().lock();
+        if stream
+            .write_all(frame.as_bytes())
+            .and_then(|()| stream.flush())
+            .is_err()
+        {
+            tracing::debug!("nobody sees what is drawn");
+        }
+    }
+
     /// Whether a person can be asked.
     pub(crate) fn is_interactive() -> bool {
         io::stdin().is_terminal() && io::stderr().is_terminal()
@@ -146,6 +200,7 @@ impl Terminal {
         };
         let text = match self.output {
             Output::Table => answer.text,
+            Output::Json if outcome.one_line => answer.value.to_string(),
             Output::Json => match serde_json::to_string_pretty(&answer.value) {
                 Ok(text) => text,
                 Err(error) => return self.fail(&Failure::new(ExitCode::Bug, error.to_string())),

@@ -127,7 +127,10 @@ async fn send_to_all(
         context.terminal.say(&text.join("\n"));
         wait::until_settled(client, &awaited, args.timeout, context).await?;
     }
-    let outcome = Outcome::answer(&answers, text.join("\n"))?;
+    let mut outcome = Outcome::answer(&answers, text.join("\n"))?;
+    if args.wait && context.terminal.tells_json() {
+        outcome = outcome.in_one_line();
+    }
     Ok(if waits {
         outcome.with_code(ExitCode::Refused)
     } else {

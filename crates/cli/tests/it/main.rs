@@ -8,6 +8,8 @@ mod clock_steps;
 mod gates;
 mod kills;
 mod plans;
+mod served;
 mod shipped;
 mod stage;
 mod story;
+mod waits;
