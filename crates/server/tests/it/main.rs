@@ -6,9 +6,11 @@
 
 mod approvals;
 mod automation;
+mod deeds;
 mod login;
 mod news;
 mod operations;
 mod rules;
 mod stage;
 mod trail;
+mod whole;
