@@ -24,6 +24,10 @@ use crate::server::ApiService;
 
 /// A client that does not finish its handshake in this time is dropped.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+/// A client that keeps its connection may be silent this long. Clients keep
+/// theirs for up to 90 seconds; closing sooner would break the request that
+/// some of them send at that very moment.
+const IDLE_LIMIT: Duration = Duration::from_mins(2);
 /// Requests under way at shutdown get this long.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// Watches one HTTP/2 connection may carry at once; client-go opens one per kind and more.
@@ -157,7 +161,7 @@ async fn connection(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(Some(HANDSHAKE_LIMIT));
+        .header_read_timeout(Some(IDLE_LIMIT));
     builder
         .http2()
         .timer(TokioTimer::new())

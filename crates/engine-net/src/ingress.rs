@@ -36,6 +36,10 @@ pub(crate) use status::run as write_status;
 const CONNECTIONS: usize = 4096;
 /// A client has this long to send its request's headers.
 const HEADERS: Duration = Duration::from_secs(30);
+/// Between requests a client may be silent this long. Most keep connections for
+/// 60 to 90 seconds; closing sooner would break the request that some of them
+/// send at that very moment.
+const IDLE: Duration = Duration::from_mins(2);
 /// Requests under way get this long to finish at shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -165,7 +169,7 @@ async fn serve(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS);
+        .header_read_timeout(IDLE);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

@@ -140,11 +140,16 @@ impl Net {
         let mut tasks = JoinSet::new();
         tasks.spawn(Proxy::new(ground.clone()).run(views.clone()));
         tasks.spawn(udp::run(ground.clone(), views.clone()));
-        tasks.spawn(dns::run(
-            ground.clone(),
-            SocketAddr::from((dns_address, DNS_PORT)),
-            views.clone(),
-        ));
+        if ground.is_loopback() {
+            // Its answers would name addresses nobody reaches, and nobody asks it.
+            info!("no cluster DNS here; services are found by their variables");
+        } else {
+            tasks.spawn(dns::run(
+                ground.clone(),
+                SocketAddr::from((dns_address, DNS_PORT)),
+                views.clone(),
+            ));
+        }
         tasks.spawn(ensure_dns_service(
             client.clone(),
             dns_address,

@@ -56,7 +56,7 @@ pub(crate) async fn datagrams_for(
 
 async fn datagrams(ground: &Ground, from: IpAddr, endpoint: SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::from_std(ground.udp_socket(SocketAddr::new(from, 0))?)?;
-    socket.connect(endpoint).await?;
+    socket.connect(ground.socket_on_machine(endpoint)).await?;
     Ok(socket)
 }
 

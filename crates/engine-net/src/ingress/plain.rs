@@ -31,8 +31,8 @@ pub(super) use self::endpoints::Endpoints;
 use self::patience::Patience;
 use self::request::{Judgement, Peer};
 use self::rewound::Rewound;
-use super::HEADERS;
 use super::forward::{Client, Forwarder, Refusal, Way};
+use super::{HEADERS, IDLE};
 
 /// Room for what a client sends at once, and the most of head and body.
 const OUTBOUND: usize = 4 * 1024;
@@ -129,7 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     /// rest, as most connections wait most of the time.
     async fn has_heard(&mut self) -> bool {
         self.sent.shrink(OUTBOUND);
-        self.patience.restart(HEADERS);
+        self.patience.restart(IDLE);
         if !self.sent.unused().is_empty() {
             return !self.shutdown.is_cancelled();
         }
@@ -152,6 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
 
     /// Reads a request; as an endpoint gets it, it stands on the desk.
     async fn next(&mut self, desk: &mut Desk) -> Next {
+        self.patience.restart(HEADERS);
         loop {
             let sent = self.sent.unused();
             match request::judge(sent, &self.peer, &mut desk.request) {
