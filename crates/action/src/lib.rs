@@ -10,6 +10,7 @@ mod junit;
 mod memory;
 mod run;
 mod steps;
+mod stop;
 
 pub use environment::{passed_on, whole};
 pub use jail::{Confinement, Jail, JailError, enter};
@@ -17,3 +18,4 @@ pub use junit::junit;
 pub use memory::{Memory, MemoryError};
 pub use run::{ActionError, Ended, Input, Options, Output, run};
 pub use steps::{Finished, Inputs, State, Step, run_steps};
+pub use stop::Stop;

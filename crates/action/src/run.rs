@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use foreshore_render::Command;
 use foreshore_sys::{Identity, Process, Signal};
-use tokio_util::sync::CancellationToken;
 
 use crate::environment::{passed_on, whole};
 use crate::jail::Jail;
+use crate::stop::Stop;
 
 /// A cancelled action gets this long to clean up.
 const GRACE: Duration = Duration::from_secs(5);
@@ -49,7 +49,8 @@ pub enum Input {
     None,
     /// Our own input, which is no terminal.
     Inherit,
-    /// The terminal: the program stays in our process group, and Ctrl-C reaches it directly.
+    /// The terminal: the program stays in our process group, Ctrl-C reaches it directly, and what
+    /// it means is the program's to say.
     Terminal,
 }
 
@@ -89,12 +90,8 @@ pub enum ActionError {
     Interrupted { program: String },
 }
 
-/// Runs a program with our terminal; when cancelled, ends it with everything it started.
-pub async fn run(
-    command: &Command,
-    options: &Options,
-    cancelled: CancellationToken,
-) -> Result<Ended, ActionError> {
+/// Runs a program with our terminal; when asked to stop, ends it with everything it started.
+pub async fn run(command: &Command, options: &Options, stop: Stop) -> Result<Ended, ActionError> {
     let program = command.program.clone();
     let started = Instant::now();
     let captured = match options.output {
@@ -116,7 +113,7 @@ pub async fn run(
             elapsed: started.elapsed(),
             output: captured.map(read_back).transpose().map_err(wait)?.unwrap_or_default(),
         }),
-        () = cancelled.cancelled() => {
+        () = stop.asked(options.input == Input::Terminal) => {
             let whole_group = options.input != Input::Terminal;
             end(pid, Signal::TERM, whole_group).map_err(wait)?;
             if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
@@ -245,13 +242,9 @@ mod tests {
     async fn the_programs_own_exit_code_is_passed_on() {
         let directory = tempfile::tempdir().unwrap();
         for (script, code) in [("exit 0", 0), ("exit 42", 42), ("kill -9 $$", 137)] {
-            let ended = run(
-                &shell(script),
-                &options(&directory),
-                CancellationToken::new(),
-            )
-            .await
-            .unwrap();
+            let ended = run(&shell(script), &options(&directory), Stop::default())
+                .await
+                .unwrap();
             assert_eq!(ended.code, code, "{script}");
         }
     }
@@ -264,7 +257,7 @@ mod tests {
             ..options(&directory)
         };
         let script = "echo one; echo two >&2; echo three; exit 3";
-        let ended = run(&shell(script), &options, CancellationToken::new())
+        let ended = run(&shell(script), &options, Stop::default())
             .await
             .unwrap();
         assert_eq!(
@@ -280,7 +273,7 @@ mod tests {
             program: "no-such-program".into(),
             ..shell("")
         };
-        let error = run(&command, &options(&directory), CancellationToken::new())
+        let error = run(&command, &options(&directory), Stop::default())
             .await
             .unwrap_err();
         assert_eq!(
@@ -292,18 +285,18 @@ mod tests {
     #[tokio::test]
     async fn a_cancelled_action_ends_with_everything_it_started() {
         let directory = tempfile::tempdir().unwrap();
-        let cancelled = CancellationToken::new();
+        let stop = Stop::default();
         let script = "sleep 600 & echo $! > child.tmp; mv child.tmp child; wait";
         let running = tokio::spawn({
-            let (options, cancelled) = (options(&directory), cancelled.clone());
-            async move { run(&shell(script), &options, cancelled).await }
+            let (options, stop) = (options(&directory), stop.clone());
+            async move { run(&shell(script), &options, stop).await }
         });
         let file = directory.path().join("child");
         let deadline = Instant::now() + Duration::from_secs(20);
         while !file.exists() && Instant::now() < deadline {
             tokio::task::yield_now().await;
         }
-        cancelled.cancel();
+        stop.interrupted.cancel();
         assert!(matches!(
             running.await.unwrap(),
             Err(ActionError::Interrupted { .. })

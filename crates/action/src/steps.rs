@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use foreshore_render::Command;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use crate::memory::{Memory, MemoryError};
 use crate::run::{ActionError, Ended, Input, Options, Output, run};
+use crate::stop::Stop;
 
 /// Actions that run at the same time.
 const PARALLEL_MAX: usize = 8;
@@ -59,7 +59,7 @@ pub async fn run_steps(
     steps: Vec<Step>,
     options: &Options,
     memory: Option<&Memory>,
-    cancelled: &CancellationToken,
+    asked: &Stop,
     mut seen: impl FnMut(&Finished),
 ) -> Result<Vec<Finished>, ActionError> {
     let last = steps
@@ -95,7 +95,7 @@ pub async fn run_steps(
                     ..options.clone()
                 },
                 memory: memory.cloned().zip(key),
-                cancelled: cancelled.clone(),
+                stop: asked.clone(),
                 step,
             };
             running.spawn(work.run());
@@ -150,7 +150,7 @@ struct Work {
     step: Step,
     options: Options,
     memory: Option<(Memory, String)>,
-    cancelled: CancellationToken,
+    stop: Stop,
 }
 
 impl Work {
@@ -175,7 +175,7 @@ impl Work {
         let Some(command) = &self.step.command else {
             return finished(State::Done, None);
         };
-        let ended = run(command, &self.options, self.cancelled.clone()).await?;
+        let ended = run(command, &self.options, self.stop.clone()).await?;
         if ended.code != 0 {
             return finished(State::Failed(ended.code), Some(ended));
         }
@@ -228,15 +228,9 @@ mod tests {
         directory: &tempfile::TempDir,
         memory: Option<&Memory>,
     ) -> BTreeMap<String, State> {
-        let finished = run_steps(
-            steps,
-            &options(directory),
-            memory,
-            &CancellationToken::new(),
-            |_| {},
-        )
-        .await
-        .unwrap();
+        let finished = run_steps(steps, &options(directory), memory, &Stop::default(), |_| {})
+            .await
+            .unwrap();
         finished
             .into_iter()
             .map(|step| (step.name, step.state))

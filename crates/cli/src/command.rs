@@ -39,6 +39,7 @@ mod serve_files;
 mod server;
 mod service_arg;
 mod status;
+mod supply_args;
 mod template;
 mod token;
 mod up;

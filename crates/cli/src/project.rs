@@ -93,6 +93,19 @@ impl Project {
         })
     }
 
+    /// What it is called: shuttle's files have no name, so there the directory's counts.
+    pub(crate) fn name(&self) -> String {
+        match &self.kind {
+            Kind::Foreshore(file) => file.name.to_string(),
+            Kind::Shuttle(_) => self
+                .directory
+                .canonicalize()
+                .ok()
+                .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+                .unwrap_or_else(|| self.directory.display().to_string()),
+        }
+    }
+
     /// The variables of the project.
     pub(crate) fn variables(&self) -> Value {
         match &self.kind {
@@ -158,8 +171,13 @@ impl Project {
 
     async fn fetched(&self, named: &str, refresh: bool) -> Result<PathBuf, Failure> {
         let resolver = resolver()?;
-        let lock = foreshore_plan::read_lock(&self.directory, named)
-            .map_err(|error| lock_failure(&error))?;
+        // What a person asks for once is not what the lock is about.
+        let lock = if named == self.plan() {
+            foreshore_plan::read_lock(&self.directory, named)
+                .map_err(|error| lock_failure(&error))?
+        } else {
+            None
+        };
         let fetched = match lock {
             Some(lock) if !refresh => resolver.pinned(&lock).await,
             _ if refresh => resolver.refreshed(named).await,

@@ -256,12 +256,22 @@ async fn join_site(
 ) -> Result<(), RoleError> {
     server.watch(site.clone(), cluster.client.clone());
     let mut running = cluster.tasks;
-    tasks.spawn(async move {
-        while let Some(ended) = running.join_next().await {
-            ended.map_err(|error| RoleError::Server(ServerError::Task(error)))??;
-        }
-        Ok(())
-    });
+    // A cluster that was there before has nothing that runs here.
+    if !running.is_empty() {
+        let stop = shutdown.clone();
+        tasks.spawn(async move {
+            let mut first = Ok(());
+            while let Some(ended) = running.join_next().await {
+                if !stop.is_cancelled() {
+                    tracing::error!("a part of a cluster ended by itself; the platform stops");
+                    stop.cancel();
+                }
+                let ended = ended.map_err(|error| RoleError::Server(ServerError::Task(error)));
+                first = first.and(ended.and_then(|ended| ended));
+            }
+            first
+        });
+    }
     let options = agent_options(data, server, site, cluster.checks)?;
     let agent = roles::make_agent(cluster.client, options).await?;
     let stop = shutdown.clone();

@@ -8,6 +8,7 @@ mod engine;
 mod error;
 mod node;
 mod server;
+mod supply;
 
 pub(crate) use agent::make as make_agent;
 pub(crate) use agent::usual_kubeconfig;
@@ -19,3 +20,4 @@ pub(crate) use node::run as run_node;
 pub use node::{NodeOptions, node};
 pub(crate) use node::{NodeParts, own_ground, pin};
 pub use server::{ClusterFile, ServerRole, server};
+pub use supply::SupplyChoice;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use foreshore_model::EnvironmentName;
 use foreshore_model::artifact::Manifests;
+use foreshore_plan::Content;
 
 /// Lines around a change that are shown.
 const CONTEXT: usize = 2;
@@ -24,20 +25,38 @@ pub(crate) fn between(before: &Rendered, after: &Rendered) -> String {
             before.get(environment).unwrap_or(&none),
             after.get(environment).unwrap_or(&none),
         );
-        let files: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-        for file in files {
-            let (old, new) = (
-                old.get(file).map_or("", String::as_str),
-                new.get(file).map_or("", String::as_str),
-            );
-            if old != new {
-                writeln!(text, "--- {environment}/{file}\n+++ {environment}/{file}")
-                    .expect("writing to a string cannot fail");
-                text.push_str(&lines(old, new));
-            }
+        text.push_str(&of_files(environment.as_str(), old, new));
+    }
+    text
+}
+
+/// Returns the changes between two sets of files; `place` is where they are said to be.
+pub(crate) fn of_files(place: &str, old: &Manifests, new: &Manifests) -> String {
+    let mut text = String::new();
+    let files: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    for file in files {
+        let (old, new) = (
+            old.get(file).map_or("", String::as_str),
+            new.get(file).map_or("", String::as_str),
+        );
+        if old != new {
+            writeln!(text, "--- {place}/{file}\n+++ {place}/{file}")
+                .expect("writing to a string cannot fail");
+            text.push_str(&lines(old, new));
         }
     }
     text
+}
+
+/// The files of a plan as texts to compare.
+pub(crate) fn texts(content: &Content) -> Manifests {
+    let files = content.files().iter();
+    files
+        .map(|(path, file)| {
+            let text = String::from_utf8_lossy(&file.bytes).into_owned();
+            (path.clone(), text)
+        })
+        .collect()
 }
 
 fn lines(old: &str, new: &str) -> String {

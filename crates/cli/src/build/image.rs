@@ -7,14 +7,15 @@ mod tool;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use foreshore_action::Stop;
 use foreshore_image::{
     ClientOptions, Credentials, Entry, Image, PackOptions, Platform, Policy, PullOptions,
     Reference, Store,
 };
 use foreshore_model::ExitCode;
+use foreshore_model::own_registry::located;
 use foreshore_model::plan::ImageFrom;
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use super::sources::Sources;
 use crate::failure::Failure;
@@ -34,7 +35,7 @@ const SITE: &str = "/site";
 pub(crate) enum Made {
     /// A static program.
     Program(PathBuf),
-    /// A directory of files, which this program serves.
+    /// A directory of files, with a server for them.
     Files(PathBuf),
     /// An image that exists, by digest.
     Existing(Box<Reference>),
@@ -124,17 +125,13 @@ pub(crate) struct Maker<'a> {
 
 impl Maker<'_> {
     /// Makes the image; none for a service that has none.
-    pub(crate) async fn make(
-        &self,
-        made: &Made,
-        cancelled: CancellationToken,
-    ) -> Result<Option<Image>, Failure> {
+    pub(crate) async fn make(&self, made: &Made, stop: Stop) -> Result<Option<Image>, Failure> {
         match made {
             Made::Program(program) => self.pack_program(program).map(Some),
             Made::Files(directory) => self.pack_files(directory).map(Some),
             Made::Existing(reference) => self.take_over(reference).await.map(Some),
             Made::Dockerfile(path) => {
-                let archive = tool::build(self, path, cancelled).await?;
+                let archive = tool::build(self, path, stop).await?;
                 self.terminal.say("taking the image over");
                 layout::import(self.store, archive.path()).map(Some)
             }
@@ -159,20 +156,19 @@ impl Maker<'_> {
             )
             .hint("does the build leave its files where the plan's `output` says?"));
         }
-        let own = own_program::entries().map_err(|error| {
+        let server = own_program::file_server().map_err(|error| {
             Failure::new(
                 ExitCode::Failed,
-                format!("cannot tell what this program is made of: {error}"),
+                format!("cannot tell what the server of files is made of: {error}"),
             )
         })?;
         let site = Entry {
             source: directory.to_owned(),
             target: SITE.to_owned(),
         };
-        let entries = own.into_iter().chain([site]).collect();
-        let mut words = [own_program::INSIDE, "serve-files", SITE]
-            .map(str::to_owned)
-            .to_vec();
+        let entries = server.entries.into_iter().chain([site]).collect();
+        let mut words = server.words;
+        words.push(SITE.to_owned());
         // The probes ask where the plan says.
         let variables = variables(self.sources)?;
         if let Some(path) = variables.get("health-path").and_then(Value::as_str) {
@@ -214,6 +210,12 @@ impl Maker<'_> {
     /// Copies an image of somewhere else, so that a release does not depend on that place.
     async fn take_over(&self, reference: &Reference) -> Result<Image, Failure> {
         let (registry, token) = self.registry;
+        let located = located(&reference.to_string(), registry);
+        let located: Option<Reference> = located
+            .map(|text| text.parse())
+            .transpose()
+            .map_err(|error| Failure::from_error(ExitCode::Usage, &error))?;
+        let reference = located.as_ref().unwrap_or(reference);
         let client = if reference.registry() == registry {
             ClientOptions {
                 credentials: Credentials::Bearer(token.to_owned()),

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use foreshore_action::{
-    Finished, Input, Inputs, Jail, Memory, Options, Output, State, Step, run_steps,
+    Finished, Input, Inputs, Jail, Memory, Options, Output, State, Step, Stop, run_steps,
 };
 use foreshore_model::{ExitCode, Plan, clock};
 use foreshore_render::{GraphError, RenderError};
-use tokio_util::sync::CancellationToken;
 
 use super::annotations::System;
 use super::pipeline::{action_failure, seconds};
@@ -69,7 +68,7 @@ pub(crate) async fn perform(
     words: &[String],
     surroundings: Surroundings,
     terminal: &Terminal,
-    cancelled: CancellationToken,
+    stop: Stop,
 ) -> Result<Performed, Failure> {
     let (steps, output) = prepare(sources, action, words)?;
     for step in &steps {
@@ -97,7 +96,7 @@ pub(crate) async fn perform(
         input: surroundings.input,
     };
     let memory = Memory::new(cache()?.join("actions"));
-    let steps = run_steps(steps, &options, Some(&memory), &cancelled, |step| {
+    let steps = run_steps(steps, &options, Some(&memory), &stop, |step| {
         match system {
             _ if step.output.is_empty() => {}
             Some(system) => terminal.mark(&system.folded(step, clock::now().as_second())),

@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use foreshore_action::{ActionError, Input, Output};
+use foreshore_action::{ActionError, Input, Output, Stop};
 use foreshore_artifact::Pushed;
 use foreshore_image::{
     ClientError, ClientOptions, Credentials, Image, Reference, RegistryClient, Store,
 };
 use foreshore_model::api::{ArrivalAnswer, ArrivalRequest};
 use foreshore_model::artifact::{ImageStamp, PlanStamp, Source};
-use foreshore_model::{ArtifactId, ArtifactRecord, Digest, ExitCode, ServiceName};
+use foreshore_model::{ArtifactId, ArtifactRecord, Digest, ExitCode, OWN_REGISTRY, ServiceName};
 use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 
 use super::evidence::Evidence;
 use super::image::{Made, Maker};
@@ -52,7 +51,7 @@ pub(crate) async fn build(
     sources: &Sources,
     surroundings: Surroundings,
     terminal: &Terminal,
-    cancelled: CancellationToken,
+    stop: Stop,
 ) -> Result<(Made, Performed), Failure> {
     // A check that cannot run after a rollout is told before anything is built.
     sources.checks()?;
@@ -64,7 +63,7 @@ pub(crate) async fn build(
         input: Input::None,
         ..surroundings
     };
-    let performed = perform(sources, "build", &[], surroundings, terminal, cancelled).await?;
+    let performed = perform(sources, "build", &[], surroundings, terminal, stop).await?;
     let made = Made::of(sources, performed.output.as_deref())?;
     Ok((made, performed))
 }
@@ -81,7 +80,7 @@ pub(crate) fn action_failure(error: &ActionError) -> Failure {
 /// Who a build is made for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Target<'a> {
-    /// `host:port` that image references carry.
+    /// `host:port` where images are pulled from and people find them.
     pub(crate) registry: &'a str,
     /// What the registry is shown.
     pub(crate) token: &'a str,
@@ -107,24 +106,29 @@ pub(crate) async fn prepare(
         registry: (target.registry, target.token),
         terminal,
     };
-    let image = maker.make(made, CancellationToken::new()).await?;
+    let image = maker.make(made, Stop::default()).await?;
     let repository = sources.service.name.to_string();
-    let reference = image
-        .as_ref()
-        .map(|image| Reference::by_digest(target.registry, &repository, image.digest.clone()))
-        .transpose()
-        .map_err(|error| {
-            Failure::from_error(ExitCode::Usage, &error)
-                .hint("the server names the registry; see `foreshore up`")
-        })?
-        .map(|reference| reference.to_string());
+    let named = |registry: &str| {
+        image
+            .as_ref()
+            .map(|image| Reference::by_digest(registry, &repository, image.digest.clone()))
+            .transpose()
+            .map(|reference| reference.map(|reference| reference.to_string()))
+            .map_err(|error| {
+                Failure::from_error(ExitCode::Usage, &error)
+                    .hint("the server names the registry; see `foreshore up`")
+            })
+    };
+    let reference = named(target.registry)?;
+    // What is pushed says nothing of where it is pushed to: it is the same everywhere.
+    let rendered = named(OWN_REGISTRY)?;
     let digest = image.as_ref().map(|image| &image.digest);
     let record = record(
         sources,
         source,
         evidence,
         (&repository, digest),
-        reference.as_deref(),
+        rendered.as_deref(),
     )?;
     terminal.say(&format!("packed in {}", seconds(clock.elapsed())));
     Ok(Prepared {

@@ -31,6 +31,14 @@ pub(crate) struct Sources {
 impl Sources {
     /// Reads the service file of `directory`, or of the nearest directory above that has one.
     pub(crate) async fn read(directory: &Path) -> Result<Self, Failure> {
+        Self::overloaded(directory, None).await
+    }
+
+    /// The same with another plan, or another branch of it, for this once.
+    pub(crate) async fn overloaded(
+        directory: &Path,
+        overload: Option<&str>,
+    ) -> Result<Self, Failure> {
         let start = std::path::absolute(directory).map_err(|error| {
             Failure::usage(format!(
                 "`{}` is not a directory name: {error}",
@@ -51,9 +59,16 @@ impl Sources {
         let text = fs::read_to_string(&path).map_err(|error| {
             Failure::usage(format!("cannot read `{}`: {error}", path.display()))
         })?;
-        let service: ServiceFile = yaml::read_strict(&path.display().to_string(), &text)
+        let mut service: ServiceFile = yaml::read_strict(&path.display().to_string(), &text)
             .map_err(|error| Failure::from_error(ExitCode::Usage, &error))?;
-        let (mut plan, folder) = plan_of(&service, directory).await?;
+        let (mut plan, folder) = match overload {
+            None => plan_of(&service, directory).await?,
+            Some(overload) => {
+                service.plan = foreshore_plan::overloaded(&service.plan, overload)
+                    .map_err(|error| resolve_failure(&error))?;
+                plan_for_once(&service.plan, &path).await?
+            }
+        };
         foreshore_plan::apply_overrides(&mut plan, &service.overrides, directory)
             .map_err(|error| plan_failure(&error, &path))?;
         let mut host = host()?;
@@ -159,6 +174,24 @@ async fn plan_of(
     let mut plan = foreshore_plan::assemble(&service.plan, &fetched.content)
         .map_err(|error| plan_failure(&error, &path))?;
     plan.commit = lock.commit;
+    Ok((plan, Some(fetched.directory)))
+}
+
+/// Finds a plan that no lock is about; a directory is seen from where the person is.
+async fn plan_for_once(named: &str, path: &Path) -> Result<(Plan, Option<PathBuf>), Failure> {
+    let here = Path::new(".");
+    let found = foreshore_plan::find(named, here).map_err(|error| plan_failure(&error, path))?;
+    if let Some(plan) = found {
+        let folder = std::path::absolute(here.join(named)).ok();
+        return Ok((plan, folder.filter(|folder| folder.is_dir())));
+    }
+    let fetched = resolver()?
+        .unpinned(named)
+        .await
+        .map_err(|error| resolve_failure(&error))?;
+    let mut plan = foreshore_plan::assemble(named, &fetched.content)
+        .map_err(|error| plan_failure(&error, path))?;
+    plan.commit = fetched.lock.commit;
     Ok((plan, Some(fetched.directory)))
 }
 

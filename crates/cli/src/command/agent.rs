@@ -8,6 +8,7 @@ use foreshore_server::roles;
 use tokio_util::sync::CancellationToken;
 
 use super::roles::stopped_by_signal;
+use super::supply_args::SupplyArgs;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::terminal::Outcome;
@@ -51,6 +52,9 @@ pub(crate) struct AgentArgs {
     #[arg(long, value_name = "FILE")]
     secret_key: Option<PathBuf>,
 
+    #[command(flatten)]
+    supply: SupplyArgs,
+
     /// Which cluster of its environments this is
     #[arg(long, default_value = "local", value_name = "NAME")]
     site: SiteName,
@@ -78,6 +82,7 @@ pub(crate) async fn run(args: AgentArgs, context: &Context) -> Result<Outcome, F
             None => roles::CheckPlace::outside(),
         },
         secret_key: args.secret_key,
+        supply: args.supply.into(),
     };
     let ended = roles::agent(options, shutdown).await;
     signals.abort();

@@ -125,8 +125,8 @@ pub(crate) async fn run(command: ArtifactCommand, context: &Context) -> Result<O
 }
 
 async fn read(project: &ProjectArgs) -> Result<Sources, Failure> {
-    let project = Project::read(project.directory.as_deref())?;
-    Sources::read(&project.directory).await
+    let found = Project::read(project.directory.as_deref())?;
+    Sources::overloaded(&found.directory, project.plan.as_deref()).await
 }
 
 async fn build_here(

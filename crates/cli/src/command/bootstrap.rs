@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::supply_args::SupplyArgs;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::terminal::Outcome;
@@ -46,6 +47,9 @@ pub(crate) struct BootstrapArgs {
     /// Key that opens sealed secrets (age), instead of that of the agent in the data directory
     #[arg(long, value_name = "FILE")]
     secret_key: Option<PathBuf>,
+
+    #[command(flatten)]
+    supply: SupplyArgs,
 
     /// Which cluster of its environments this is
     #[arg(long, default_value = "local", value_name = "NAME")]
@@ -106,6 +110,7 @@ pub(crate) async fn run(args: BootstrapArgs, context: &Context) -> Result<Outcom
         // Verdicts on these bytes are known to the server; the agent that stays makes new ones.
         checks: roles::CheckPlace::outside(),
         secret_key: Some(secret_key),
+        supply: args.supply.into(),
     };
     let mut agent = tokio::spawn(roles::agent(options, shutdown.clone()));
     let settled = wait::for_status(&client, args.timeout, |status| {

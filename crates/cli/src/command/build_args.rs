@@ -92,15 +92,8 @@ pub(crate) async fn run_actions(
     };
     let mut steps = Vec::new();
     for stage in &args.stages {
-        let performed = interruptible(|cancelled| {
-            perform(
-                sources,
-                stage,
-                &[],
-                surroundings.clone(),
-                terminal,
-                cancelled,
-            )
+        let performed = interruptible(|stop| {
+            perform(sources, stage, &[], surroundings.clone(), terminal, stop)
         })
         .await?;
         evidence.add_actions(&performed.steps);
@@ -115,8 +108,7 @@ pub(crate) async fn run_actions(
         }
     }
     let (made, performed) =
-        interruptible(|cancelled| build::build(sources, surroundings.clone(), terminal, cancelled))
-            .await?;
+        interruptible(|stop| build::build(sources, surroundings.clone(), terminal, stop)).await?;
     evidence.add_actions(&performed.steps);
     for report in &args.reports {
         evidence.add_report(report)?;

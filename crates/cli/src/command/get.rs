@@ -7,9 +7,10 @@ use foreshore_go_template::Value as TemplateValue;
 use foreshore_model::ExitCode;
 use serde_json::{Value, json};
 
+use crate::build::Sources;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::project::{Project, get, render_flag};
+use crate::project::{Kind, Project, get, render_flag};
 use crate::terminal::Outcome;
 
 /// Which project is meant.
@@ -74,10 +75,17 @@ pub(crate) struct HasArgs {
 pub(crate) async fn has(args: &HasArgs, context: &Context) -> Result<Outcome, Failure> {
     let project = Project::read(args.project.directory.as_deref())?;
     let found = if args.script {
-        let plan = project
-            .shuttle_plan(args.project.plan.as_deref(), false)
-            .await?;
-        project.scripts(&plan).contains_key(&args.name)
+        let overload = args.project.plan.as_deref();
+        match project.kind {
+            Kind::Shuttle(_) => {
+                let plan = project.shuttle_plan(overload, false).await?;
+                project.scripts(&plan).contains_key(&args.name)
+            }
+            Kind::Foreshore(_) => {
+                let sources = Sources::overloaded(&project.directory, overload).await?;
+                sources.plan.file.actions.contains_key(&args.name)
+            }
+        }
     } else {
         !get(&project.variables(), &args.name).is_null()
     };

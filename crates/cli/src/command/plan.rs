@@ -9,8 +9,9 @@ use clap::{Args, Subcommand};
 use foreshore_go_template::Value as TemplateValue;
 use foreshore_model::lock;
 use foreshore_model::service::FILE_NAME;
-use foreshore_model::{ExitCode, Lock, ServiceFile, ServiceName, yaml};
-use foreshore_plan::{Fetched, ResolveError};
+use foreshore_model::shuttle::FILE_NAME as SHUTTLE_FILE_NAME;
+use foreshore_model::{ExitCode, Lock};
+use foreshore_plan::{Content, Fetched, ResolveError};
 use serde::Serialize;
 use serde_json::json;
 
@@ -94,7 +95,7 @@ async fn print(
                 .await?
                 .directory
         }
-        Kind::Foreshore(_) => Sources::read(&project.directory)
+        Kind::Foreshore(_) => Sources::overloaded(&project.directory, args.plan.as_deref())
             .await
             .map(|sources| Some(sources.host.plan.into()))?,
     };
@@ -122,13 +123,15 @@ async fn print(
     context.terminal.exactly(&text, &json!(text))
 }
 
-/// One service and what a newer plan would mean for it.
+/// One service, or project of shuttle's, and what a newer plan would mean for it.
 struct Candidate {
     directory: PathBuf,
-    service: ServiceFile,
+    name: String,
+    /// The plan as its file names it.
+    plan: String,
     before: Option<Lock>,
     newest: Fetched,
-    /// How its manifests would differ.
+    /// How its manifests would differ; for a project of shuttle's, how the plan's files do.
     changes: String,
 }
 
@@ -149,33 +152,28 @@ impl Candidate {
             .as_ref()
             .map_or_else(|| "nothing".to_owned(), short);
         let now = short(&self.newest.lock);
-        let name = &self.service.name;
+        let (name, plan) = (&self.name, &self.plan);
         match (self.is_current(), self.changes.is_empty()) {
             _ if self.before.is_none() => {
+                format!("{name}: plan {plan} is pinned for the first time, to {now}")
+            }
+            (true, _) => format!("{name}: plan {plan} is pinned to the newest, {now}"),
+            (false, true) => {
+                format!("{name}: plan {plan} from {before} to {now}; manifests stay the same")
+            }
+            (false, false) => {
                 format!(
-                    "{name}: plan {} is pinned for the first time, to {now}",
-                    self.service.plan
+                    "{name}: plan {plan} from {before} to {now}\n{}",
+                    self.changes
                 )
             }
-            (true, _) => format!(
-                "{name}: plan {} is pinned to the newest, {now}",
-                self.service.plan
-            ),
-            (false, true) => format!(
-                "{name}: plan {} from {before} to {now}; manifests stay the same",
-                self.service.plan
-            ),
-            (false, false) => format!(
-                "{name}: plan {} from {before} to {now}\n{}",
-                self.service.plan, self.changes
-            ),
         }
     }
 }
 
 #[derive(Serialize)]
 struct Updated {
-    service: ServiceName,
+    service: String,
     plan: String,
     before: Option<Lock>,
     now: Lock,
@@ -184,19 +182,14 @@ struct Updated {
 }
 
 async fn candidate(directory: &Path, accept_moved_tag: bool) -> Result<Candidate, Failure> {
-    let path = directory.join(FILE_NAME);
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| Failure::usage(format!("cannot read `{}`: {error}", path.display())))?;
-    let service: ServiceFile = yaml::read_strict(&path.display().to_string(), &text)
-        .map_err(|error| Failure::from_error(ExitCode::Usage, &error))?;
+    let project = Project::read(Some(directory))?;
+    let plan = project.plan().to_owned();
     // A lock for another plan is about to be replaced, so it says nothing.
-    let before = foreshore_plan::read_lock(directory, &service.plan)
-        .ok()
-        .flatten();
+    let before = foreshore_plan::read_lock(directory, &plan).ok().flatten();
     let resolver = resolver()?;
     let known = before.as_ref().filter(|_| !accept_moved_tag);
     let newest = resolver
-        .newest(&service.plan, known)
+        .newest(&plan, known)
         .await
         .map_err(|error| match &error {
             ResolveError::NotPinned { plan } => Failure::usage(format!(
@@ -204,29 +197,48 @@ async fn candidate(directory: &Path, accept_moved_tag: bool) -> Result<Candidate
             )),
             _ => resolve_failure(&error),
         })?;
-    let now = Sources::manifests(&service, directory, &newest.content)?;
     let earlier = match &before {
-        None => BTreeMap::new(),
-        Some(lock) => {
-            let fetched = resolver
+        None => None,
+        Some(lock) => Some(
+            resolver
                 .pinned(lock)
                 .await
-                .map_err(|error| resolve_failure(&error))?;
-            Sources::manifests(&service, directory, &fetched.content)?
-        }
+                .map_err(|error| resolve_failure(&error))?,
+        ),
     };
-    let changes = if before.is_some() {
-        changes::between(&earlier, &now)
-    } else {
-        String::new()
-    };
+    let changes = what_changes(
+        &project,
+        earlier.as_ref().map(|earlier| &earlier.content),
+        &newest.content,
+    )?;
     Ok(Candidate {
         directory: directory.to_owned(),
-        service,
+        name: project.name(),
+        plan,
         before,
         newest,
         changes,
     })
+}
+
+/// What another plan changes; nothing is compared with a plan that was not pinned.
+fn what_changes(
+    project: &Project,
+    earlier: Option<&Content>,
+    newest: &Content,
+) -> Result<String, Failure> {
+    let Kind::Foreshore(service) = &project.kind else {
+        return Ok(earlier.map_or_else(String::new, |earlier| {
+            changes::of_files("plan", &changes::texts(earlier), &changes::texts(newest))
+        }));
+    };
+    // A plan that cannot be rendered is told before it is pinned, the first one too.
+    let now = Sources::manifests(service, &project.directory, newest)?;
+    let Some(earlier) = earlier else {
+        return Ok(String::new());
+    };
+    let before = Sources::manifests(service, &project.directory, earlier)?;
+    Ok(changes::between(&before, &now))
 }
 
 async fn update(args: &UpdateArgs, context: &Context) -> Result<Outcome, Failure> {
@@ -242,8 +254,8 @@ async fn update(args: &UpdateArgs, context: &Context) -> Result<Outcome, Failure
     }
     let words = candidate.words();
     let updated = Updated {
-        service: candidate.service.name,
-        plan: candidate.service.plan,
+        service: candidate.name,
+        plan: candidate.plan,
         before: candidate.before,
         now: candidate.newest.lock,
         changes: candidate.changes,
@@ -263,7 +275,8 @@ fn services(directories: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         .map(|directory| (directory.clone(), 0))
         .collect();
     while let Some((directory, depth)) = open.pop() {
-        if directory.join(FILE_NAME).is_file() {
+        let files = [FILE_NAME, SHUTTLE_FILE_NAME];
+        if files.iter().any(|name| directory.join(name).is_file()) {
             found.push(directory);
             continue;
         }
@@ -281,7 +294,9 @@ fn services(directories: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     if found.is_empty() {
         return Err(Failure::new(
             ExitCode::NotFound,
-            format!("there is no {FILE_NAME} below the given directories"),
+            format!(
+                "there is no {FILE_NAME} and no {SHUTTLE_FILE_NAME} below the given directories"
+            ),
         ));
     }
     Ok(found)
@@ -305,20 +320,14 @@ async fn status(directories: &[PathBuf]) -> Result<Outcome, Failure> {
     let resolver = resolver()?;
     let mut found = Vec::new();
     for directory in services(directories)? {
-        let path = directory.join(FILE_NAME);
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
-        let service: ServiceFile = yaml::read_strict(&path.display().to_string(), &text)
-            .map_err(|error| Failure::from_error(ExitCode::Usage, &error))?;
-        let lock = foreshore_plan::read_lock(&directory, &service.plan)
+        let project = Project::read(Some(&directory))?;
+        let lock = foreshore_plan::read_lock(&directory, project.plan())
             .ok()
             .flatten();
-        found.push((service, lock));
+        found.push((project.name(), project.plan().to_owned(), lock));
     }
     // Each plan is asked once, however many services use it.
-    let plans: BTreeSet<&str> = found
-        .iter()
-        .map(|(service, _)| service.plan.as_str())
-        .collect();
+    let plans: BTreeSet<&str> = found.iter().map(|(_, plan, _)| plan.as_str()).collect();
     let mut newest: BTreeMap<String, Result<Lock, bool>> = BTreeMap::new();
     for plan in plans {
         let asked = resolver.newest(plan, None).await;
@@ -328,9 +337,9 @@ async fn status(directories: &[PathBuf]) -> Result<Outcome, Failure> {
         newest.insert(plan.to_owned(), asked);
     }
     let mut rows = Vec::new();
-    for (service, lock) in found {
+    for (service, plan, lock) in found {
         let name = |lock: &Lock| lock.commit.clone().unwrap_or_else(|| lock.hash.to_string());
-        let state = match (&newest[&service.plan], &lock) {
+        let state = match (&newest[&plan], &lock) {
             (Err(true), _) => "not pinned: part of the program or a directory",
             (Err(false), _) => "unknown: the plan cannot be asked",
             (Ok(_), None) => "not pinned",
@@ -338,10 +347,10 @@ async fn status(directories: &[PathBuf]) -> Result<Outcome, Failure> {
             (Ok(_), Some(_)) => "behind",
         };
         rows.push(Standing {
-            service: service.name.to_string(),
-            plan: service.plan.clone(),
+            service,
             pinned: lock.as_ref().map(name),
-            newest: newest[&service.plan].as_ref().ok().map(name),
+            newest: newest[&plan].as_ref().ok().map(name),
+            plan,
             state,
         });
     }

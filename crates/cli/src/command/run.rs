@@ -6,14 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use foreshore_action::{Finished, Input, Output};
+use foreshore_action::{Finished, Input, Output, Stop};
 use foreshore_model::api::Info;
 use foreshore_model::{EnvironmentName, ExitCode, ServiceName};
-use tokio_util::sync::CancellationToken;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::build_args::{BuildArgs, prepare, run_actions};
 use super::get::ProjectArgs;
-use super::roles::stopped_by_signal;
 use crate::build::{self, Built, Jailed, Sources, Surroundings, Target, perform};
 use crate::client::Client;
 use crate::context::Context;
@@ -69,7 +68,7 @@ pub(crate) async fn run(args: RunArgs, context: &Context) -> Result<Outcome, Fai
     if matches!(project.kind, Kind::Shuttle(_)) {
         return run_shuttle(&project, &args).await;
     }
-    let sources = Sources::read(&project.directory).await?;
+    let sources = Sources::overloaded(&project.directory, args.project.plan.as_deref()).await?;
     match args.action.as_deref().filter(|_| !args.list) {
         None => list(&sources),
         Some("build") => run_build(&sources, &args, context).await,
@@ -102,7 +101,7 @@ async fn run_shuttle(project: &Project, args: &RunArgs) -> Result<Outcome, Failu
             "they may reach what their user may; actions of `foreshore.yaml` can be jailed",
         ));
     }
-    let code = interruptible(|cancelled| {
+    let code = interruptible(|stop| {
         run_script(
             project,
             &plan,
@@ -110,7 +109,7 @@ async fn run_shuttle(project: &Project, args: &RunArgs) -> Result<Outcome, Failu
             &args.words,
             environment(),
             input(),
-            cancelled,
+            stop,
         )
     })
     .await?;
@@ -249,14 +248,14 @@ async fn run_other(
         output: Output::Inherit,
         input: input(),
     };
-    let performed = interruptible(|cancelled| {
+    let performed = interruptible(|stop| {
         perform(
             sources,
             action,
             &args.words,
             surroundings,
             &context.terminal,
-            cancelled,
+            stop,
         )
     })
     .await?;
@@ -278,15 +277,38 @@ fn report(args: &RunArgs, service: &ServiceName, steps: &[Finished]) -> Result<(
     })
 }
 
-/// Runs something that is to end cleanly when the person presses Ctrl-C.
+/// Runs something that is to end cleanly when the person presses Ctrl-C or the system ends this process.
 pub(crate) async fn interruptible<T, F: Future<Output = Result<T, Failure>>>(
-    work: impl FnOnce(CancellationToken) -> F,
+    work: impl FnOnce(Stop) -> F,
 ) -> Result<T, Failure> {
-    let cancelled = CancellationToken::new();
-    let signals = tokio::spawn(stopped_by_signal(cancelled.clone()));
-    let result = work(cancelled).await;
-    signals.abort();
+    // Before anything is started, so that no signal ends this process alone.
+    let (interrupt, terminate) = (
+        listen(SignalKind::interrupt())?,
+        listen(SignalKind::terminate())?,
+    );
+    let stop = Stop::default();
+    let heard = tokio::spawn(hear(interrupt, terminate, stop.clone()));
+    let result = work(stop).await;
+    heard.abort();
     result
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| {
+        Failure::new(
+            ExitCode::Failed,
+            format!("cannot wait for signals: {error}"),
+        )
+    })
+}
+
+async fn hear(mut interrupt: Signal, mut terminate: Signal, stop: Stop) {
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => stop.interrupted.cancel(),
+            _ = terminate.recv() => stop.terminated.cancel(),
+        }
+    }
 }
 
 pub(crate) fn environment() -> BTreeMap<String, String> {

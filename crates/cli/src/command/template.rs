@@ -206,7 +206,8 @@ pub(crate) async fn ls(args: &LsArgs, context: &Context) -> Result<Outcome, Fail
                 .collect()
         }
         Kind::Foreshore(_) => {
-            let sources = Sources::read(&project.directory).await?;
+            let overload = args.project.plan.as_deref();
+            let sources = Sources::overloaded(&project.directory, overload).await?;
             sources
                 .plan
                 .file
@@ -250,7 +251,10 @@ pub(crate) async fn prepare(args: &PrepareArgs) -> Result<Outcome, Failure> {
                 .shuttle_plan(args.project.plan.as_deref(), true)
                 .await?,
         ),
-        Kind::Foreshore(_) => drop(Sources::read(&project.directory).await?),
+        Kind::Foreshore(_) => {
+            let overload = args.project.plan.as_deref();
+            drop(Sources::overloaded(&project.directory, overload).await?);
+        }
     }
     Ok(Outcome::done())
 }

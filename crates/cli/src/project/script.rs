@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use foreshore_action::{Input, Options, Output};
+use foreshore_action::{Input, Options, Output, Stop};
 use foreshore_model::ExitCode;
 use foreshore_model::shuttle::{Script, ScriptArgument};
 use foreshore_render::Command;
-use tokio_util::sync::CancellationToken;
 
 use super::{Kind, Project, ShuttlePlan, near};
 use crate::build::{action_failure, cache};
@@ -22,7 +21,7 @@ pub(crate) async fn run_script(
     words: &[String],
     environment: BTreeMap<String, String>,
     input: Input,
-    cancelled: CancellationToken,
+    stop: Stop,
 ) -> Result<u8, Failure> {
     let scripts = project.scripts(plan);
     let Some(script) = scripts.get(name) else {
@@ -71,7 +70,7 @@ pub(crate) async fn run_script(
             environment: own.clone(),
             output: None,
         };
-        let ended = foreshore_action::run(&command, &options, cancelled.clone())
+        let ended = foreshore_action::run(&command, &options, stop.clone())
             .await
             .map_err(|error| action_failure(&error))?;
         if ended.code != 0 {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use foreshore_agent::{Agent, CheckOptions, MirrorSource, Options, ServerOptions};
+use foreshore_agent::{Agent, CheckOptions, LeaseOptions, MirrorSource, Options, ServerOptions};
 use foreshore_cluster::{connect, connect_in_cluster};
 use foreshore_git::Credential;
 use foreshore_model::{EnvironmentName, SiteName};
@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::RoleError;
+use super::supply::{self, SupplyChoice};
 use crate::credentials;
 use crate::error::ServerError;
 
@@ -35,6 +36,7 @@ pub struct AgentOptions {
     pub checks: CheckPlace,
     /// Opens sealed secrets; the key in the data directory if not given.
     pub secret_key: Option<PathBuf>,
+    pub supply: SupplyChoice,
 }
 
 /// Where an agent stands when it checks releases.
@@ -114,6 +116,11 @@ pub(crate) async fn make(client: Client, options: AgentOptions) -> Result<Agent,
     tracing::info!(recipient = %key.recipient(), "secrets sealed for this key are opened");
     let credential = Credential::Bearer(token.clone());
     let url = options.config_repository;
+    let own = folder.clone();
+    let lease = LeaseOptions::kept_in(&folder).map_err(|cause| RoleError::Directory {
+        path: folder.clone(),
+        cause,
+    })?;
     // Opening reads the disk and runs git once.
     let source = tokio::task::spawn_blocking(move || {
         MirrorSource::open(&folder.join("config.git"), &url, credential)
@@ -124,9 +131,13 @@ pub(crate) async fn make(client: Client, options: AgentOptions) -> Result<Agent,
     let server = options.server.parse().map_err(|_| RoleError::Url {
         url: options.server.clone(),
     })?;
+    let server = ServerOptions { url: server, token };
+    let supply = supply::make(options.supply, &server, &own)?;
     let mut settings = Options::new(client, Arc::new(source), options.environments, options.site);
-    settings.server = Some(ServerOptions { url: server, token });
+    settings.supply = Some(Arc::new(supply));
+    settings.server = Some(server);
     settings.checks = Some(options.checks.options()?);
+    settings.lease = Some(lease);
     let (agent, _) = Agent::new(settings)?;
     Ok(agent)
 }

@@ -1,8 +1,8 @@
-//! This program as something to pack: itself, and what it needs to start.
+//! What serves a site in its image, as something to pack: the small server that is installed beside this program, or this program itself.
 //!
 //! A program that is linked statically needs nothing else. One that is not
-//! takes along the loader that its header names and the libraries it runs
-//! with at this moment, so that the image does not depend on any other.
+//! takes along the loader that its header names and the libraries that this
+//! one runs with at this moment, so that the image does not depend on any other.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 
 use foreshore_image::Entry;
 
-/// Where the program is in an image.
-pub(super) const INSIDE: &str = "/foreshore";
+/// The small server's name, beside this program and in an image.
+const SERVER: &str = "foreshore-files";
+/// Where this program is in an image, if there is no small server.
+const OWN: &str = "/foreshore";
 
 /// Header of a 64-bit ELF file, and one row of its program headers.
 const HEADER: usize = 64;
@@ -22,22 +24,52 @@ const PT_INTERP: u32 = 3;
 const ROWS_MAX: usize = 64;
 const NAME_MAX: usize = 4096;
 
-/// Returns what has to be packed so that this program runs in an image.
-pub(super) fn entries() -> io::Result<Vec<Entry>> {
-    let program = fs::canonicalize(std::env::current_exe()?)?;
-    let mut entries = vec![entry(&program, INSIDE)];
-    let Some(loader) = loader(&program)? else {
-        return Ok(entries);
+/// A server of files with all that it needs to start, and the words it is started with.
+#[derive(Debug)]
+pub(super) struct FileServer {
+    pub(super) entries: Vec<Entry>,
+    pub(super) words: Vec<String>,
+}
+
+/// Returns what has to be packed so that a site is served from an image.
+pub(super) fn file_server() -> io::Result<FileServer> {
+    let own = fs::canonicalize(std::env::current_exe()?)?;
+    let small = own.with_file_name(SERVER);
+    if small.is_file()
+        && let Some(entries) = entries(&small, &format!("/{SERVER}"), &own)?
+    {
+        return Ok(FileServer {
+            entries,
+            words: vec![format!("/{SERVER}")],
+        });
+    }
+    let entries = entries(&own, OWN, &own)?
+        .ok_or_else(|| io::Error::other("its libraries are not mapped"))?;
+    Ok(FileServer {
+        entries,
+        words: vec![OWN.to_owned(), "serve-files".to_owned()],
+    })
+}
+
+/// Returns a program with its loader and libraries; none if this process does not know its libraries.
+fn entries(program: &Path, inside: &str, own: &Path) -> io::Result<Option<Vec<Entry>>> {
+    let mut entries = vec![entry(program, inside)];
+    let Some(loader) = loader(program)? else {
+        return Ok(Some(entries));
     };
     let maps = fs::read_to_string("/proc/self/maps")?;
-    for library in libraries(&maps, &program) {
+    let libraries = libraries(&maps, own);
+    if libraries.is_empty() {
+        return Ok(None);
+    }
+    for library in libraries {
         let target = library.display().to_string();
         if target != loader {
             entries.push(entry(&library, &target));
         }
     }
     entries.push(entry(Path::new(&loader), &loader));
-    Ok(entries)
+    Ok(Some(entries))
 }
 
 fn entry(source: &Path, target: &str) -> Entry {
@@ -114,12 +146,12 @@ mod tests {
 
     #[test]
     fn this_very_program_is_packed_with_all_it_is_linked_to() {
-        let entries = entries().unwrap();
-        assert_eq!(entries[0].target, INSIDE);
+        let program = fs::canonicalize(std::env::current_exe().unwrap()).unwrap();
+        let entries = entries(&program, OWN, &program).unwrap().unwrap();
+        assert_eq!(entries[0].target, OWN);
         for entry in &entries {
             assert!(entry.source.is_file(), "{entry:?}");
         }
-        let program = fs::canonicalize(std::env::current_exe().unwrap()).unwrap();
         let dynamic = loader(&program).unwrap();
         assert_eq!(
             dynamic.is_some(),

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use foreshore_action::{Input, Options, Output, run};
+use foreshore_action::{Input, Options, Output, Stop, run};
 use foreshore_model::{Digest, ExitCode};
 use foreshore_render::Command;
-use tokio_util::sync::CancellationToken;
 
 use super::Maker;
 use crate::build::pipeline::action_failure;
@@ -41,7 +40,7 @@ impl Drop for Archive {
 pub(super) async fn build(
     maker: &Maker<'_>,
     dockerfile: &Path,
-    cancelled: CancellationToken,
+    stop: Stop,
 ) -> Result<Archive, Failure> {
     let path = maker.environment.get("PATH").map_or("", String::as_str);
     let tool = find(path).ok_or_else(|| {
@@ -69,25 +68,48 @@ pub(super) async fn build(
         input: Input::None,
         jail: None,
     };
-    for arguments in commands(tool, dockerfile, &directory, &tag, &archive.path) {
+    let [build, save, remove] = commands(tool, dockerfile, &directory, &tag, &archive.path);
+    let asked = Asked {
+        tool,
+        options: &options,
+        stop: &stop,
+    };
+    asked.run(build).await?;
+    let saved = asked.run(save).await;
+    // The image is ours now, or of no use to anybody; the tool's own copy would stay for ever.
+    if let Err(failure) = asked.run(remove).await {
+        maker.terminal.warn(&failure.message);
+    }
+    saved.map(|()| archive)
+}
+
+/// A container tool at work.
+struct Asked<'a> {
+    tool: &'static str,
+    options: &'a Options,
+    stop: &'a Stop,
+}
+
+impl Asked<'_> {
+    async fn run(&self, arguments: Vec<String>) -> Result<(), Failure> {
+        let verb = arguments[0].clone();
         let command = Command {
-            program: tool.to_owned(),
+            program: self.tool.to_owned(),
             arguments,
             environment: BTreeMap::new(),
             output: None,
         };
-        let words = command.arguments[0].clone();
-        let ended = run(&command, &options, cancelled.clone())
+        let ended = run(&command, self.options, self.stop.clone())
             .await
             .map_err(|error| action_failure(&error))?;
-        if ended.code != 0 {
-            return Err(Failure::new(
-                ExitCode::Failed,
-                format!("`{tool} {words}` ended with exit code {}", ended.code),
-            ));
+        if ended.code == 0 {
+            return Ok(());
         }
+        Err(Failure::new(
+            ExitCode::Failed,
+            format!("`{} {verb}` ended with exit code {}", self.tool, ended.code),
+        ))
     }
-    Ok(archive)
 }
 
 fn find(path: &str) -> Option<&'static str> {
@@ -96,26 +118,38 @@ fn find(path: &str) -> Option<&'static str> {
         .find(|tool| std::env::split_paths(path).any(|folder| folder.join(tool).is_file()))
 }
 
-/// What to run: build under a name of its own, then write the image down.
+/// What to run: build under a name of its own, write the image down, and let go of the name.
+///
+/// No time of the build is part of the image, so that the same files give the same digest.
 fn commands(
     tool: &str,
     dockerfile: &Path,
     directory: &str,
     tag: &str,
     archive: &Path,
-) -> [Vec<String>; 2] {
+) -> [Vec<String>; 3] {
     let (dockerfile, archive) = (
         dockerfile.display().to_string(),
         archive.display().to_string(),
     );
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-    let build = words(&["build", "--file", &dockerfile, "--tag", tag, directory]);
+    let timeless: [&str; 2] = match tool {
+        "docker" => ["--build-arg", "SOURCE_DATE_EPOCH=0"],
+        _ => ["--timestamp", "0"],
+    };
+    let build = ["build", timeless[0], timeless[1], "--file", &dockerfile];
+    let build = words(&[&build[..], &["--tag", tag, directory]].concat());
     let save = match tool {
         "buildah" => words(&["push", tag, &format!("oci-archive:{archive}")]),
         "podman" => words(&["save", "--format", "oci-archive", "--output", &archive, tag]),
         _ => words(&["save", "--output", &archive, tag]),
     };
-    [build, save]
+    let remove = match tool {
+        "buildah" => words(&["rmi", tag]),
+        // Layers of earlier steps make the next build quick.
+        _ => words(&["rmi", "--no-prune", tag]),
+    };
+    [build, save, remove]
 }
 
 #[cfg(test)]
@@ -124,20 +158,35 @@ mod tests {
 
     #[test]
     fn each_tool_is_asked_in_its_own_words() {
-        for (tool, expected) in [
-            ("buildah", "push t oci-archive:/a.tar"),
-            ("podman", "save --format oci-archive --output /a.tar t"),
-            ("docker", "save --output /a.tar t"),
+        let timestamp = "--timestamp 0";
+        for (tool, timeless, expected, removed) in [
+            ("buildah", timestamp, "push t oci-archive:/a.tar", "rmi t"),
+            (
+                "podman",
+                timestamp,
+                "save --format oci-archive --output /a.tar t",
+                "rmi --no-prune t",
+            ),
+            (
+                "docker",
+                "--build-arg SOURCE_DATE_EPOCH=0",
+                "save --output /a.tar t",
+                "rmi --no-prune t",
+            ),
         ] {
-            let [build, save] = commands(
+            let [build, save, remove] = commands(
                 tool,
                 Path::new("/s/Dockerfile"),
                 "/s",
                 "t",
                 Path::new("/a.tar"),
             );
-            assert_eq!(build.join(" "), "build --file /s/Dockerfile --tag t /s");
+            assert_eq!(
+                build.join(" "),
+                format!("build {timeless} --file /s/Dockerfile --tag t /s")
+            );
             assert_eq!(save.join(" "), expected);
+            assert_eq!(remove.join(" "), removed);
         }
     }
 

@@ -47,7 +47,7 @@ pub(super) async fn rollout(args: &RolloutArgs, context: &Context) -> Result<Out
     }
     let names: Vec<String> = behind
         .iter()
-        .map(|candidate| candidate.service.name.to_string())
+        .map(|candidate| candidate.name.clone())
         .collect();
     if args.dry_run || behind.is_empty() {
         return Outcome::answer(&json!({ "updated": [], "behind": names }), String::new());
@@ -72,11 +72,10 @@ pub(super) async fn rollout(args: &RolloutArgs, context: &Context) -> Result<Out
             };
             at(&candidate.directory, failure).hint(done)
         })?;
-        context.terminal.say(&format!(
-            "{}: updated and committed",
-            candidate.service.name
-        ));
-        updated.push(candidate.service.name.to_string());
+        context
+            .terminal
+            .say(&format!("{}: updated and committed", candidate.name));
+        updated.push(candidate.name.clone());
     }
     let text = updated.join("\n");
     Outcome::answer(&json!({ "updated": updated, "behind": names }), text)
@@ -132,7 +131,7 @@ fn commit(candidate: &Candidate) -> Result<(), Failure> {
         || lock.hash.short().to_owned(),
         |commit| commit[..10].to_owned(),
     );
-    let message = format!("take plan {what}\n\nPlan: {}", candidate.service.plan);
+    let message = format!("take plan {what}\n\nPlan: {}", candidate.plan);
     for arguments in [
         &["add", "--", lock::FILE_NAME][..],
         &[
