@@ -1,5 +1,8 @@
 //! Builds without a platform: a Dockerfile with whatever tool there is, a new service, the jail, marks for CI.
 
+mod buildah;
+mod terminal;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -130,11 +133,15 @@ async fn a_dockerfile_is_built_by_the_tool_that_is_there_or_refused_by_name() ->
         reference == format!("127.0.0.1:1/box@{}", image.digest),
         "{reference}"
     );
+    // What is in the artifact says nothing of where it is kept.
     let deployment = text(&answer, "/manifests/dev/deployment-box.yaml")?;
-    ensure!(deployment.contains(&reference), "{deployment}");
+    let rendered = format!("registry.foreshore.local/box@{}", image.digest);
+    ensure!(deployment.contains(&rendered), "{deployment}");
     let asked = fs::read_to_string(stage.folder.path().join("asked"))?;
     ensure!(
-        asked.contains("build --file ") && asked.contains("checkout/Dockerfile"),
+        asked.contains("build --timestamp 0 --file ")
+            && asked.contains("checkout/Dockerfile")
+            && asked.contains("rmi foreshore-build:"),
         "{asked}"
     );
 

@@ -7,6 +7,7 @@ mod check_load;
 mod clock_steps;
 mod gates;
 mod kills;
+mod pinned;
 mod plans;
 mod served;
 mod shipped;
