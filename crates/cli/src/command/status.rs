@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use foreshore_model::api::{ServiceStatus, Status};
+use foreshore_model::api::{BuildRow, ServiceStatus, Status};
 use foreshore_model::{EnvironmentName, ExitCode, ServiceName, nearest};
 
 use crate::context::Context;
@@ -124,11 +124,33 @@ pub(crate) fn text(status: &Status) -> String {
             )
         })
     });
-    for line in requests.chain(causes) {
+    let builds = status.builds.iter().map(build_line);
+    let webhook = status.webhook.iter().filter_map(|webhook| {
+        let problem = webhook.problem.as_ref()?;
+        Some(format!(
+            "webhook: {problem} ({} given up)",
+            webhook.given_up
+        ))
+    });
+    for line in requests.chain(causes).chain(builds).chain(webhook) {
         text.push_str(&line);
         text.push('\n');
     }
     text
+}
+
+fn build_line(build: &BuildRow) -> String {
+    let source = build.reference.trim_start_matches("refs/");
+    let mut line = format!(
+        "build {} of {} ({source}): {}",
+        build.id,
+        build.service,
+        build.state.word()
+    );
+    if !build.problem.is_empty() {
+        line = format!("{line}: {}", build.problem);
+    }
+    line
 }
 
 fn row(status: &ServiceStatus) -> Vec<String> {

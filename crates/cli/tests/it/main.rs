@@ -5,6 +5,7 @@ mod builds;
 mod changes;
 mod check_load;
 mod clock_steps;
+mod flows;
 mod gates;
 mod kills;
 mod pinned;

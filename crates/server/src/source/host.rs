@@ -314,3 +314,72 @@ fn broken() -> Response {
         "the repository cannot be served; the server's log has the reason",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use foreshore_git::{Change, NewCommit};
+    use foreshore_identity::Store;
+    use foreshore_model::Actor;
+
+    use super::*;
+
+    fn commit(repository: &Repository, reference: &str, text: &str) {
+        let tip = repository.resolve(reference).unwrap();
+        let commit = NewCommit {
+            changes: vec![Change::write("a", text)],
+            message: text.to_owned(),
+            author: Actor::automation(),
+            committer: Actor::automation(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        repository
+            .commit(reference, tip.as_ref(), vec![commit])
+            .unwrap();
+    }
+
+    #[test]
+    fn what_moved_without_a_job_gets_one_at_the_next_start_and_only_one() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("source");
+        let repository = Repository::init_bare(folder.join("web.git")).unwrap();
+        let identities = Arc::new(Store::open(&home.path().join("server.db")).unwrap());
+        let start = || {
+            let builds = Arc::new(Builds::open(home.path().join("builds")).unwrap());
+            let access = Access::new(identities.clone());
+            Host::open(access, builds.clone(), folder.clone()).unwrap();
+            let rows = builds.rows(None).into_iter();
+            rows.map(|row| row.reference).collect::<Vec<_>>()
+        };
+        assert!(start().is_empty());
+        commit(&repository, MAIN, "1");
+        assert_eq!(start(), [MAIN]);
+        assert_eq!(start(), [MAIN]);
+        commit(&repository, MAIN, "2");
+        commit(&repository, "refs/tags/v1", "3");
+        assert_eq!(start(), ["refs/tags/v1", MAIN, MAIN]);
+    }
+
+    #[test]
+    fn a_whole_history_of_references_does_not_flood_the_queue() {
+        let home =
+            tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap());
+        let repository = Repository::init_bare(home.path().join("web.git")).unwrap();
+        let builds = Builds::open(home.path().join("builds")).unwrap();
+        commit(&repository, MAIN, "1");
+        let tip = repository.resolve(MAIN).unwrap();
+        let tags = (0..PUSH_MAX).map(|n| format!("refs/tags/v{n}"));
+        let moved: Vec<RefUpdate> = std::iter::once(MAIN.to_owned())
+            .chain(tags)
+            .map(|name| RefUpdate {
+                name,
+                new: tip.clone(),
+                expected: Expected::Absent,
+            })
+            .collect();
+        repository.update_refs(&moved[1..]).unwrap();
+        take(&repository, &"web".parse().unwrap(), &builds, "ci", &moved);
+        let rows = builds.rows(None);
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0].reference, MAIN);
+    }
+}

@@ -11,6 +11,7 @@ mod login;
 mod news;
 mod operations;
 mod rules;
+mod source;
 mod stage;
 mod trail;
 mod whole;

@@ -38,6 +38,11 @@ impl Stage {
 
     /// A server that tells a webhook of every change.
     pub(crate) async fn with_webhook(webhook: Option<Url>) -> Self {
+        Self::with(|options| options.webhook = webhook).await
+    }
+
+    /// A server with other options than usual.
+    pub(crate) async fn with(change: impl FnOnce(&mut Options)) -> Self {
         foreshore_cluster::install_tls_provider();
         // In memory where there is such a folder: what syncing costs is not what is tested here.
         let folder =
@@ -45,11 +50,11 @@ impl Stage {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let shutdown = CancellationToken::new();
-        let options = Options {
-            webhook,
+        let mut options = Options {
             program: None,
             ..Options::new(folder.path().to_owned(), listener)
         };
+        change(&mut options);
         let server = Server::start(options, shutdown.clone()).await.unwrap();
         Self {
             url: server.url().to_owned(),
@@ -60,7 +65,7 @@ impl Stage {
         }
     }
 
-    fn token(&self, name: &str) -> String {
+    pub(crate) fn token(&self, name: &str) -> String {
         credentials::read(self.folder.path(), name).unwrap().token
     }
 
@@ -91,6 +96,24 @@ impl Stage {
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> T {
         let answer = self.send("owner", Method::GET, path, None).await.unwrap();
         serde_json::from_value(answer).unwrap()
+    }
+
+    pub(crate) async fn try_get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
+        let answer = self.send("owner", Method::GET, path, None).await?;
+        Ok(serde_json::from_value(answer).unwrap())
+    }
+
+    /// Where the source of a service is pushed, with a token.
+    pub(crate) fn source(&self, token: &str, service: &str) -> String {
+        let host = self.url.trim_start_matches("http://");
+        format!("http://ci:{token}@{host}/source/{service}.git")
+    }
+
+    /// Issues a token that can push one service.
+    pub(crate) async fn ci_token(&self, name: &str, service: &str) -> String {
+        let body = json!({"name": name, "push": service});
+        let answer: Value = self.post("/tokens", body).await.unwrap();
+        answer["token"].as_str().unwrap().to_owned()
     }
 
     pub(crate) async fn ask<T: DeserializeOwned>(
