@@ -111,7 +111,7 @@ pub(crate) enum UntrustedError {
         cause: SigningKeyError,
     },
     #[error(transparent)]
-    Fetch(#[from] FetchError),
+    Fetch(Box<FetchError>),
     #[error(transparent)]
     Signature(#[from] VerifyError),
     #[error("{what} in the config repository are not those of artifact `{artifact}`")]
@@ -121,16 +121,25 @@ pub(crate) enum UntrustedError {
     },
 }
 
+impl From<FetchError> for UntrustedError {
+    fn from(error: FetchError) -> Self {
+        Self::Fetch(Box::new(error))
+    }
+}
+
 impl UntrustedError {
     /// One word for what is wrong.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Ask(_) | Self::NoKey | Self::Pin { .. } | Self::Key { .. } => "NoTrustedKey",
-            Self::Fetch(FetchError::NotFound { .. }) => "ArtifactMissing",
-            Self::Fetch(FetchError::Document { .. } | FetchError::Id { .. }) => "ArtifactForged",
-            Self::Fetch(_) | Self::Signature(VerifyError::Client { .. }) => "RegistryUnavailable",
+            Self::Signature(VerifyError::Client { .. }) => "RegistryUnavailable",
             Self::Signature(VerifyError::Unsigned { .. }) => "ArtifactUnsigned",
             Self::Signature(VerifyError::OtherKey { .. }) => "ArtifactForged",
+            Self::Fetch(error) => match **error {
+                FetchError::NotFound { .. } => "ArtifactMissing",
+                FetchError::Document { .. } | FetchError::Id { .. } => "ArtifactForged",
+                FetchError::Client { .. } | FetchError::List { .. } => "RegistryUnavailable",
+            },
             Self::Replaced { .. } => "ArtifactReplaced",
         }
     }
