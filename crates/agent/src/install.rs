@@ -15,6 +15,8 @@ pub struct Installation {
     pub site: SiteName,
     /// Accounts of the environments' namespaces that the agent acts as.
     pub acts_as: Vec<String>,
+    /// One works, the others stand by.
+    pub replicas: u32,
 }
 
 /// The namespace that the agent lives in.
@@ -40,6 +42,12 @@ pub const GRANTS: &[Grant] = &[
         resources: &["namespaces"],
         verbs: &["get", "create", "patch"],
         without: "no release is written: the environment's namespace is neither found nor made",
+    },
+    Grant {
+        groups: &["coordination.k8s.io"],
+        resources: &["leases"],
+        verbs: &["get", "create", "update"],
+        without: "nothing at all is done: agents cannot tell which of them leads",
     },
     Grant {
         groups: &[""],
@@ -74,7 +82,7 @@ pub const GRANTS: &[Grant] = &[
         groups: &["", "apps"],
         resources: &["pods", "replicasets"],
         verbs: &["get", "list", "watch"],
-        without: "no release is judged: health is read from replica sets and pods",
+        without: "no release is written: its health could not be read from replica sets and pods",
     },
     Grant {
         groups: &[""],
@@ -97,7 +105,13 @@ pub const GRANTS: &[Grant] = &[
             "poddisruptionbudgets",
         ],
         verbs: &["get", "list", "watch", "create", "patch", "delete"],
-        without: "releases with an ingress, an autoscaler or a disruption budget fail as forbidden",
+        without: "releases with an ingress, a network policy, an autoscaler or a disruption budget fail as forbidden",
+    },
+    Grant {
+        groups: &[""],
+        resources: &["events"],
+        verbs: &["create", "patch"],
+        without: "outcomes are not said as events of the cluster; the server has them all the same",
     },
 ];
 
@@ -180,8 +194,8 @@ pub fn objects(installation: &Installation) -> Vec<Value> {
     objects.push(json!({"apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": {"name": ACCOUNT, "namespace": NAMESPACE, "labels": labels},
         "spec": {
-            // Two at once would do the same work twice.
-            "replicas": 1, "strategy": {"type": "Recreate"},
+            // Two may run: one leads, the other stands by and holds no memory of the cluster.
+            "replicas": installation.replicas,
             "selector": {"matchLabels": {"app.kubernetes.io/name": ACCOUNT}},
             "template": {
                 "metadata": {"labels": labels},
@@ -232,6 +246,7 @@ mod tests {
             environments: vec!["dev".parse().unwrap(), "prod".parse().unwrap()],
             site: "dc1".parse().unwrap(),
             acts_as: vec!["deployer".into()],
+            replicas: 2,
         }
     }
 
@@ -245,6 +260,28 @@ mod tests {
         for grant in GRANTS {
             assert!(text.contains(grant.without), "{}", grant.without);
         }
+    }
+
+    #[test]
+    fn the_guide_names_every_right_with_what_breaks_without_it() {
+        let guide = include_str!("../../../docs/guides/install.md");
+        let rows: Vec<String> = guide
+            .lines()
+            .filter(|line| line.starts_with("| `") && line.matches('|').count() == 4)
+            .map(str::to_owned)
+            .collect();
+        let expected: Vec<String> = GRANTS
+            .iter()
+            .map(|grant| {
+                let verbs = grant.verbs.join(", ");
+                format!(
+                    "| `{}` | {verbs} | {} |",
+                    grant.resources.join("`, `"),
+                    grant.without
+                )
+            })
+            .collect();
+        assert_eq!(rows, expected, "docs/guides/install.md");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod agent;
 mod checks;
 mod dependencies;
 mod desired;
+mod herald;
 mod hints;
 mod hooks;
 pub mod install;

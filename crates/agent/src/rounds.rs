@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
+use crate::herald::Herald;
 use crate::options::Options;
 use crate::report::Reporter;
 use crate::server::Server;
@@ -65,6 +66,7 @@ pub(crate) struct Rounds {
     seats: Seats,
     /// Environments that are worked on, each under one lead.
     leads: HashMap<EnvironmentName, Lead>,
+    _helpers: JoinSet<()>,
 }
 
 /// What an environment is worked on with.
@@ -85,6 +87,9 @@ impl Rounds {
     ) -> Self {
         let cluster = Cluster::with_options(options.client.clone(), options.cluster.clone());
         let world = Arc::new(World::default());
+        let (herald, speak) = Herald::new();
+        let mut helpers = JoinSet::new();
+        helpers.spawn(speak);
         let shared = Shared {
             watches: Watches::new(cluster.clone(), Arc::clone(&world), shutdown),
             cluster,
@@ -100,6 +105,7 @@ impl Rounds {
             supply: options.supply.clone(),
             checkers: Arc::new(Semaphore::new(CHECKERS)),
             standings: Standings::default(),
+            herald,
         };
         Self {
             shared: Arc::new(shared),
@@ -112,6 +118,7 @@ impl Rounds {
             owners: HashMap::new(),
             seats: Seats::new(options, wake),
             leads: HashMap::new(),
+            _helpers: helpers,
         }
     }
 

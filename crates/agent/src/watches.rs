@@ -107,6 +107,14 @@ async fn watch(cluster: Cluster, world: Arc<World>, scope: Scope) {
             Change::All(objects) => world.reset(&scope, objects),
             Change::Put(object) => world.put(&scope, &object),
             Change::Gone(object) => world.gone(&scope, &object),
+            Change::Refused(error) => {
+                debug!(
+                    error,
+                    kind = scope.kind,
+                    "kind may not be watched; will ask again"
+                );
+                world.refused(&scope, error);
+            }
             Change::Broken(error) => {
                 debug!(
                     error,

@@ -19,6 +19,7 @@ use tracing::{Instrument as _, debug, info_span, warn};
 use crate::checks::CheckOptions;
 use crate::dependencies::Reached;
 use crate::desired::{Desired, desired};
+use crate::herald::Herald;
 use crate::hooks::Moment;
 use crate::phase::Course;
 use crate::report::Reporter;
@@ -69,6 +70,7 @@ pub(crate) struct Shared {
     pub(crate) checkers: Arc<Semaphore>,
     /// What services wait for each other.
     pub(crate) standings: Standings,
+    pub(crate) herald: Herald,
 }
 
 /// What a service shall be.

@@ -76,6 +76,8 @@ struct Inner {
     children: HashMap<String, BTreeSet<String>>,
     scopes: HashMap<Scope, HashSet<String>>,
     listeners: HashMap<Owner, watch::Sender<u64>>,
+    /// What the server said about scopes that may not be looked at.
+    refused: HashMap<Scope, String>,
 }
 
 impl World {
@@ -93,6 +95,7 @@ impl World {
             .map(|object| text(object, "/metadata/uid").to_owned())
             .collect();
         inner.scopes.insert(scope.clone(), HashSet::new());
+        inner.refused.remove(scope);
         for uid in before.difference(&present) {
             inner.remove(uid);
         }
@@ -117,6 +120,16 @@ impl World {
     /// Whether a scope has been listed completely at least once.
     pub(crate) fn is_listed(&self, scope: &Scope) -> bool {
         self.lock().scopes.contains_key(scope)
+    }
+
+    /// Remembers that a scope may not be looked at, until it is listed again.
+    pub(crate) fn refused(&self, scope: &Scope, why: String) {
+        self.lock().refused.insert(scope.clone(), why);
+    }
+
+    /// Why a scope may not be looked at, if that is so.
+    pub(crate) fn refusal(&self, scope: &Scope) -> Option<String> {
+        self.lock().refused.get(scope).cloned()
     }
 
     pub(crate) fn find(&self, reference: &Reference) -> Option<Seen> {

@@ -7,7 +7,7 @@ use kube::Api;
 use kube::core::DynamicObject;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::utils::Backoff;
-use kube::runtime::watcher::{Config, Event, watcher};
+use kube::runtime::watcher::{Config, Error, Event, watcher};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -65,6 +65,8 @@ pub enum Change {
     Gone(Value),
     /// The watch broke and is being opened again; what is known may be old.
     Broken(String),
+    /// The server does not let us look; it is asked again all the same.
+    Refused(String),
 }
 
 impl Cluster {
@@ -92,12 +94,24 @@ impl Cluster {
             .scan(Vec::new(), move |listed, event| {
                 let change = match event {
                     Ok(event) => step(&resource, listed, event),
+                    Err(error) if is_refusal(&error) => Some(Change::Refused(error.to_string())),
                     Err(error) => Some(Change::Broken(error.to_string())),
                 };
                 std::future::ready(Some(change))
             })
             .filter_map(std::future::ready)
     }
+}
+
+/// Whether the caller may not look at the kind, or is not known at all.
+fn is_refusal(error: &Error) -> bool {
+    let code = match error {
+        Error::InitialListFailed(kube::Error::Api(status))
+        | Error::WatchStartFailed(kube::Error::Api(status))
+        | Error::WatchError(status) => status.code,
+        _ => 0,
+    };
+    matches!(code, 401 | 403)
 }
 
 /// Collects the first list until it is whole.

@@ -119,6 +119,11 @@ impl Worker {
             .iter()
             .find(|scope| !self.shared.world.is_listed(scope))
         {
+            if let Some(why) = self.shared.world.refusal(missing) {
+                let message = format!("kind `{}` may not be watched: {why}", missing.kind);
+                let cause = Failure::cause(&format!("kind/{}", missing.kind), "Forbidden", message);
+                return Err(Failure::Permanent(vec![cause]));
+            }
             if Instant::now() >= deadline {
                 let message = format!("kind `{}` has not been listed yet", missing.kind);
                 return Err(Failure::Transient(vec![Failure::cause(

@@ -68,7 +68,7 @@ impl Worker {
         let Some(artifact) = inventory.artifact.clone() else {
             return;
         };
-        self.shared.reporter.report(Outcome {
+        let outcome = Outcome {
             environment: self.owner.environment.clone(),
             site: self.shared.site.clone(),
             service: self.owner.service.clone(),
@@ -80,6 +80,10 @@ impl Worker {
             at: clock::now(),
             operations: self.operated,
             verdicts: Vec::new(),
-        });
+        };
+        let entries = inventory.entries.iter();
+        let about = entries.map(foreshore_cluster::Entry::reference).next();
+        self.herald(&outcome, about);
+        self.shared.reporter.report(outcome);
     }
 }

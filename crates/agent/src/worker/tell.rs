@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use foreshore_cluster::Reference;
 use foreshore_model::outcome::Cause;
 use foreshore_model::{Outcome, Phase, clock};
 use tokio::time::Instant;
 
 use super::{Failure, Told, Worker};
 use crate::desired::Desired;
+use crate::herald::event;
 
 /// New words about the same phase of a rollout wait this long: counts of
 /// replicas change many times a second, and each report is kept in git.
@@ -28,6 +30,10 @@ fn essence(causes: &[Cause]) -> Vec<(Option<&str>, &str, Option<i32>)> {
     parts.sort_unstable();
     parts.dedup();
     parts
+}
+
+fn is_workload(kind: &str) -> bool {
+    matches!(kind, "Deployment" | "StatefulSet" | "DaemonSet")
 }
 
 impl Worker {
@@ -59,6 +65,8 @@ impl Worker {
         if !self.is_news(desired, phase, &causes) {
             return;
         }
+        // A service that was found well at a start is no news to the cluster.
+        let is_found = self.told.is_none() && phase == Phase::Healthy;
         self.told = Some(Told {
             sequence: desired.release.sequence,
             artifact: desired.release.artifact.clone(),
@@ -68,9 +76,27 @@ impl Worker {
             operations: self.operated,
             at: Instant::now(),
         });
-        self.shared
-            .reporter
-            .report(self.outcome(desired, phase, causes));
+        let outcome = self.outcome(desired, phase, causes);
+        if !is_found {
+            let about = desired
+                .references()
+                .find(|reference| is_workload(&reference.kind))
+                .or_else(|| desired.references().next());
+            self.herald(&outcome, about);
+        }
+        self.shared.reporter.report(outcome);
+    }
+
+    /// Says an outcome in the cluster, about the workload of the service.
+    pub(super) fn herald(&self, outcome: &Outcome, about: Option<Reference>) {
+        let Some(about) = about.filter(|about| !about.namespace.is_empty()) else {
+            return;
+        };
+        let seen = self.shared.world.find(&about);
+        let uid = seen.as_ref().map_or("", |seen| seen.uid());
+        if let Some(event) = event(outcome, &about, uid) {
+            self.shared.herald.say(&self.base, event);
+        }
     }
 
     pub(super) fn tell_paused(&mut self, desired: &Desired) {

@@ -7,6 +7,7 @@
 mod cluster;
 mod faults;
 mod hooks;
+mod install;
 mod kill;
 mod leads;
 mod nodes;
@@ -86,6 +87,7 @@ stories! {
     hooks::a_hook_that_does_not_end_is_ended_by_its_deadline,
     hooks::a_hook_after_the_release_comes_once_it_is_healthy,
     hooks::a_hook_outlives_the_agent_that_started_it,
+    install::each_right_is_needed_for_just_what_the_page_says,
     reporting::outcomes_wait_for_the_server_and_arrive_once_each,
     reporting::a_hint_makes_the_agent_look_long_before_its_poll,
 }

@@ -25,7 +25,7 @@ pub(crate) fn pretend(client: Client, namespace: &str) {
             let seen = match change {
                 Change::All(all) => all,
                 Change::Put(pod) => vec![pod],
-                Change::Gone(_) | Change::Broken(_) => continue,
+                Change::Gone(_) | Change::Broken(_) | Change::Refused(_) => continue,
             };
             for pod in seen {
                 answer(&pods, &pod).await;

@@ -137,6 +137,18 @@ impl Running {
     /// Waits for a phase of a release and returns its outcome; what was said of
     /// this service before is over then.
     pub(crate) async fn phase(&mut self, service: &str, sequence: u64, phase: Phase) -> Outcome {
+        self.first(service, |outcome| {
+            outcome.sequence == sequence && outcome.phase == phase
+        })
+        .await
+    }
+
+    /// Waits for the first outcome of a service that is meant.
+    pub(crate) async fn first(
+        &mut self,
+        service: &str,
+        is_meant: impl Fn(&Outcome) -> bool,
+    ) -> Outcome {
         let deadline = Instant::now() + PATIENCE;
         let mut heard = Vec::new();
         loop {
@@ -147,13 +159,13 @@ impl Running {
             let Some(index) = next else {
                 let next = tokio::time::timeout_at(deadline, self.outcomes.recv()).await;
                 let Ok(outcome) = next else {
-                    panic!("release {sequence} of {service} never was {phase:?}; heard {heard:#?}");
+                    panic!("what is waited for of {service} was not said; heard {heard:#?}");
                 };
                 self.backlog.push(outcome.unwrap());
                 continue;
             };
             let outcome = self.backlog.remove(index);
-            if outcome.sequence == sequence && outcome.phase == phase {
+            if is_meant(&outcome) {
                 return outcome;
             }
             heard.push(format!(

@@ -42,6 +42,10 @@ pub(crate) struct InstallArgs {
     /// Account that environments name as `service_account`; the agent may act as it (can be repeated)
     #[arg(long = "acts-as", value_name = "ACCOUNT")]
     acts_as: Vec<String>,
+
+    /// Agents that run at once: one works, the others stand by
+    #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=5))]
+    replicas: u32,
 }
 
 pub(crate) fn run(args: InstallArgs, context: &Context) -> Result<Outcome, Failure> {
@@ -51,6 +55,7 @@ pub(crate) fn run(args: InstallArgs, context: &Context) -> Result<Outcome, Failu
         environments: args.environments,
         site: args.site,
         acts_as: args.acts_as,
+        replicas: args.replicas,
     };
     let text =
         manifests(&installation).map_err(|error| Failure::from_error(ExitCode::Bug, &error))?;
