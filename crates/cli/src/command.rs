@@ -4,11 +4,13 @@ mod agent;
 mod approve;
 mod artifact;
 mod audit;
+mod backup;
 mod bootstrap;
 mod build_args;
 mod builds;
 mod check;
 mod completions;
+mod demo;
 mod describe;
 mod doctor;
 mod down;
@@ -107,6 +109,10 @@ pub(crate) enum Command {
     Server(server::ServerArgs),
     Agent(agent::AgentArgs),
     Doctor(doctor::DoctorArgs),
+    #[command(subcommand)]
+    Demo(demo::DemoCommand),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     Completions(completions::CompletionsArgs),
     #[command(hide = true)]
     ServeFiles(serve_files::ServeFilesArgs),
@@ -160,6 +166,9 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<Outcome, 
         Command::Server(args) => server::run(args, context).await,
         Command::Agent(args) => agent::run(args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
+        Command::Demo(command) => demo::run(command, context).await,
+        Command::Backup(args) => backup::run(args, context).await,
+        Command::Restore(args) => backup::restore(args, context).await,
         Command::Completions(args) => completions::run(&args),
         Command::ServeFiles(args) => serve_files::run(args, context).await,
         Command::Jailed(args) => jailed::run(&args, context),

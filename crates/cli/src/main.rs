@@ -1,10 +1,12 @@
 //! The `foreshore` program.
 
 mod arguments;
+mod backup;
 mod build;
 mod client;
 mod command;
 mod context;
+mod demo;
 mod doctor;
 mod failure;
 mod logging;

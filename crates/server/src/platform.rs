@@ -267,7 +267,8 @@ async fn join_site(
                     stop.cancel();
                 }
                 let ended = ended.map_err(|error| RoleError::Server(ServerError::Task(error)));
-                first = first.and(ended.and_then(|ended| ended));
+                let ended = ended.and_then(|ended| ended);
+                first = first.and(ended);
             }
             first
         });

@@ -133,12 +133,13 @@ async fn without_root_it_says_so_and_starts_what_it_can() -> Result<()> {
         })
     };
     let usual = [&["up", "--detach", "--no-samples"][..], &ANY_PORTS].concat();
-    let refused = run(&usual).await?;
+    let sandbox = run(&[&usual[..], &["--runtime", "sandbox"]].concat()).await?;
     said(
-        &refused,
+        &sandbox,
         1,
         &["root", "--context NAME", "--runtime simulated"],
     )?;
+    nothing_is_left(&home.join("data")).await?;
     let simulated = [&usual[..], &["--runtime", "simulated"]].concat();
     let up = run(&simulated).await?;
     let down = run(&["down"]).await?;

@@ -44,8 +44,7 @@ impl PlatformError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Taken { .. } => ExitCode::Conflict,
-            Self::Directory { .. } => ExitCode::Usage,
-            Self::State(StateError::Foreign { .. }) => ExitCode::Usage,
+            Self::Directory { .. } | Self::State(StateError::Foreign { .. }) => ExitCode::Usage,
             Self::Role(error) => error.exit_code(),
             Self::Task(_) => ExitCode::Bug,
             _ => ExitCode::Failed,

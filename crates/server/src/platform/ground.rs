@@ -96,7 +96,7 @@ pub(super) fn prepare(
     let ground = if runtime == RuntimeKind::Simulated {
         Ground::current()
     } else {
-        roles::own_ground(data)?
+        roles::own_ground(data, runtime)?
     };
     Ok(Prepared {
         kind: Kind::Embedded {

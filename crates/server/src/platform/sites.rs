@@ -1,6 +1,7 @@
 //! The second site of production: an engine, a node and an agent of its own beside the first.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use foreshore_config_repo::{bootstrap, starter};
 use foreshore_engine_node::RuntimeKind;
@@ -11,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::ground::{self, GroundChoice, Prepared, Started};
 use super::ports::{Ports, WantedPorts};
 use crate::credentials;
+use crate::error::ServerError;
 use crate::roles::RoleError;
+use crate::witness;
 
 /// Where the config repository keeps its main branch.
 const MAIN: &str = "refs/heads/main";
@@ -30,6 +33,10 @@ pub enum SitesError {
         "the config repository has no environment `prod`, which the second site would belong to"
     )]
     NoProduction,
+    #[error("cannot make the server's directory")]
+    Directory(#[source] std::io::Error),
+    #[error("cannot sign for the server")]
+    Signing(#[source] ServerError),
     #[error("cannot use the agent's key")]
     Key(#[from] foreshore_secret::KeyError),
 }
@@ -103,7 +110,11 @@ pub(super) fn names(count: u8) -> Vec<SiteName> {
 
 /// Makes production have exactly these sites, before anybody reads the config repository.
 pub(super) fn write_down(data: &Path, sites: &[SiteName]) -> Result<(), SitesError> {
-    let repository = Repository::init_bare(data.join("server/config.git"))?;
+    let key_file = data.join("server/signing.key");
+    std::fs::create_dir_all(data.join("server")).map_err(SitesError::Directory)?;
+    witness::load_or_make(&key_file).map_err(SitesError::Signing)?;
+    let key = witness::commit_key(&key_file).map_err(SitesError::Signing)?;
+    let repository = Repository::init_bare(data.join("server/config.git"))?.signing(Arc::new(key));
     let recipient = credentials::agent_key(data)?.recipient().to_string();
     let (mut environments, policies) = starter();
     for environment in &mut environments {

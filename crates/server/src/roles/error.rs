@@ -60,8 +60,8 @@ impl RoleError {
             | Self::Url { .. }
             | Self::Connect(_)
             | Self::NoKubeconfig
-            | Self::Supply(_) => ExitCode::Usage,
-            Self::Server(
+            | Self::Supply(_)
+            | Self::Server(
                 ServerError::NotLoopback { .. } | ServerError::NobodyCanLogIn | ServerError::Tls(_),
             ) => ExitCode::Usage,
             Self::Node(NodeError::Taken(_)) => ExitCode::Conflict,
