@@ -4,6 +4,8 @@ use std::io;
 use std::path::Path;
 use std::thread;
 
+use foreshore_model::chain;
+use foreshore_sys::Ground;
 use foreshore_sys::cgroup::Layout;
 use foreshore_sys::mount::{self, Namespaces};
 
@@ -42,8 +44,27 @@ pub fn probe(root: &Path) -> RuntimeReport {
         "process: possible; plain processes without a file system of their own".to_owned(),
         "simulated: possible; pods only seem to run".to_owned(),
         limits(root),
+        network(best),
     ];
     RuntimeReport { best, lines }
+}
+
+/// Which addresses pods have, found out by making a namespace where that is
+/// not certain.
+fn network(best: RuntimeKind) -> String {
+    let tried = match best {
+        RuntimeKind::Sandbox => Ok(()),
+        RuntimeKind::Process | RuntimeKind::Simulated => Ground::try_namespace(),
+    };
+    match tried {
+        Ok(()) => "network: a namespace of its own".to_owned(),
+        Err(error) => format!(
+            "network: this machine's own: {}; pods have loopback addresses, \
+             a program that listens on all addresses takes its port from all of them, and services \
+             are found by their variables, not by name",
+            chain(&error)
+        ),
+    }
 }
 
 /// What the kernel lets us limit, found out by making a group.
@@ -141,7 +162,10 @@ mod tests {
             .iter()
             .map(|line| line.split(':').next().unwrap())
             .collect();
-        assert_eq!(names, ["sandbox", "process", "simulated", "limits"]);
+        assert_eq!(
+            names,
+            ["sandbox", "process", "simulated", "limits", "network"]
+        );
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         let is_root = rustix::process::geteuid().is_root();
         match report.best {

@@ -91,11 +91,17 @@ impl Context {
         node_address(self.node_index)
     }
 
+    /// What programs are told; addresses as they can be used by them.
     pub(crate) fn facts(&self, pod_address: &str) -> Facts {
+        let ground = &self.options.ground;
+        let pod_address = pod_address.parse().map_or_else(
+            |_| pod_address.to_owned(),
+            |address| ground.on_machine(address).to_string(),
+        );
         let whole = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         Facts {
-            pod_address: pod_address.to_owned(),
-            node_address: self.node_address().to_string(),
+            pod_address,
+            node_address: ground.on_machine(self.node_address()).to_string(),
             node_name: self.node_name.clone(),
             node_cpu_millis: whole(self.options.capacity.cpu_millis),
             node_memory_bytes: whole(self.options.capacity.memory_bytes),

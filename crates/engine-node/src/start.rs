@@ -2,7 +2,7 @@
 
 mod assemble;
 mod mounts;
-mod root;
+mod plain;
 mod user;
 
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ use crate::context::Context;
 use crate::folders::PodFolder;
 use crate::options::RuntimeKind;
 use crate::pod::environment;
-use crate::pod::support::refused_by_container;
+use crate::pod::support::{PLAIN_ROOT, refused_by_container};
 use crate::sources;
 
 /// Why a container was not even created; it is tried again later.
@@ -108,8 +108,8 @@ impl Start {
             })?;
         let root = match runtime {
             RuntimeKind::Process => {
-                let copy = folder.join("root");
-                root::copy(&root, &copy).await.map_err(|error| {
+                let copy = self.root_of_its_own();
+                plain::copy(&root, &copy).await.map_err(|error| {
                     NotCreated::create(format!("cannot copy the image's files: {error}"))
                 })?;
                 copy
@@ -177,13 +177,32 @@ impl Start {
             sources::add_services(client, &self.pod, &mut sources).await?;
             Ok::<_, sources::SourceError>(sources)
         };
-        let sources = fetched
+        let mut sources = fetched
             .await
             .map_err(|error| NotCreated::config(chain(&error)))?;
+        let ground = &self.context.options.ground;
+        for service in sources.services.iter_mut().chain(&mut sources.api) {
+            let spec = service.spec.as_mut();
+            if let Some(address) = spec.and_then(|spec| spec.cluster_ip.as_mut())
+                && let Ok(known) = address.parse()
+            {
+                *address = ground.on_machine(known).to_string();
+            }
+        }
         let facts = self.context.facts(&self.address);
-        let image = &image.configuration.config.env;
-        environment::resolve(&self.pod, &self.container, image, &sources, &facts)
+        let mut image = image.configuration.config.env.clone();
+        if self.context.options.runtime == RuntimeKind::Process {
+            let root = self.root_of_its_own();
+            image.push(format!("{PLAIN_ROOT}={}", root.display()));
+        }
+        environment::resolve(&self.pod, &self.container, &image, &sources, &facts)
             .map_err(|error| NotCreated::config(error.to_string()))
+    }
+
+    /// Where a plain process has its copy of the image's files.
+    fn root_of_its_own(&self) -> PathBuf {
+        let folder = self.folder.attempt(&self.container.name, self.attempt);
+        folder.join("root")
     }
 
     /// Gets the image and its unpacked files.

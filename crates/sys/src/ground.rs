@@ -6,12 +6,13 @@
 //! alive by a bind mount, the pin, so that it outlives the process and pods in
 //! it keep serving while the process is restarted.
 
+mod loopback;
 mod pin;
 mod routes;
 mod thread;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use rustix::thread::LinkNameSpaceType;
 use tokio::net::{TcpSocket, TcpStream};
 
+use self::loopback::Block;
 use self::thread::Inside;
 
 /// Connections a listener may have waiting before the kernel refuses more.
@@ -69,6 +71,8 @@ enum Place {
     /// The namespace the process is already in; sockets are made directly.
     Current,
     Pinned(Arc<Pinned>),
+    /// None of its own: its addresses are loopback addresses of the machine.
+    Loopback(PathBuf, Block),
 }
 
 #[derive(Debug)]
@@ -90,8 +94,24 @@ impl Ground {
         Ok(Self::pinned(pin, namespace, inside))
     }
 
-    /// Re-attaches to the namespace pinned on `pin`.
+    /// Makes a ground for machines that give no namespaces: its addresses are
+    /// loopback addresses, see [`Self::on_machine`]. `pin` is a file that says so.
+    pub fn create_loopback(pin: &Path) -> Result<Self, GroundError> {
+        pin::release(pin)?;
+        let block = loopback::attach(pin)?;
+        Ok(Self::loopback(pin, block))
+    }
+
+    /// Finds out, in a thread, whether a namespace is to be had; it goes at once.
+    pub fn try_namespace() -> Result<(), GroundError> {
+        Inside::create().map(drop)
+    }
+
+    /// Re-attaches to the ground pinned on `pin`.
     pub fn open(pin: &Path) -> Result<Self, GroundError> {
+        if let Some(block) = find_loopback(pin)? {
+            return Ok(Self::loopback(pin, block));
+        }
         let namespace = pin::open(pin)?;
         let inside = Inside::enter(namespace.as_fd())?;
         Ok(Self::pinned(pin, namespace, inside))
@@ -118,6 +138,7 @@ impl Ground {
         match &self.place {
             Place::Current => Ok(()),
             Place::Pinned(pinned) => Self::remove_pin(&pinned.pin),
+            Place::Loopback(pin, _) => Self::remove_pin(pin),
         }
     }
 
@@ -131,11 +152,34 @@ impl Ground {
         match &self.place {
             Place::Current => None,
             Place::Pinned(pinned) => Some(&pinned.pin),
+            Place::Loopback(pin, _) => Some(pin),
+        }
+    }
+
+    /// Whether its addresses are loopback addresses of the machine.
+    pub fn is_loopback(&self) -> bool {
+        matches!(self.place, Place::Loopback(..))
+    }
+
+    /// An address of the ground as programs in it must use it.
+    pub fn on_machine(&self, address: Ipv4Addr) -> Ipv4Addr {
+        match self.place {
+            Place::Loopback(_, block) => block.on_machine(address),
+            Place::Current | Place::Pinned(_) => address,
+        }
+    }
+
+    /// The same for a socket's address.
+    pub fn socket_on_machine(&self, address: SocketAddr) -> SocketAddr {
+        match self.place {
+            Place::Loopback(_, block) => block.socket_on_machine(address),
+            Place::Current | Place::Pinned(_) => address,
         }
     }
 
     /// A listening, non-blocking socket with `SO_REUSEADDR` in the ground.
     pub fn tcp_listener(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        let address = self.socket_on_machine(address);
         self.run(move || {
             let socket = new_socket(address, SocketType::STREAM)?;
             sockopt::set_socket_reuseaddr(&socket, true)?;
@@ -153,6 +197,7 @@ impl Ground {
 
     /// A bound, non-blocking UDP socket in the ground.
     pub fn udp_socket(&self, address: SocketAddr) -> io::Result<UdpSocket> {
+        let address = self.socket_on_machine(address);
         self.run(move || {
             let socket = new_socket(address, SocketType::DGRAM)?;
             rustix::net::bind(&socket, &address)?;
@@ -162,6 +207,7 @@ impl Ground {
 
     /// Connects to `address` in the ground within `limit`.
     pub async fn connect(&self, address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
+        let address = self.socket_on_machine(address);
         let socket = self.tcp_socket(address)?;
         connect_socket(socket, address, limit).await
     }
@@ -175,6 +221,10 @@ impl Ground {
         address: SocketAddr,
         limit: Duration,
     ) -> io::Result<TcpStream> {
+        let (from, address) = (
+            self.socket_on_machine(from),
+            self.socket_on_machine(address),
+        );
         let socket = self.run(move || {
             let socket = new_socket(address, SocketType::STREAM)?;
             rustix::net::bind(&socket, &from)?;
@@ -200,7 +250,7 @@ impl Ground {
     /// with one thread, such as the pod shim.
     pub fn enter(&self) -> io::Result<()> {
         match &self.place {
-            Place::Current => Ok(()),
+            Place::Current | Place::Loopback(..) => Ok(()),
             Place::Pinned(pinned) => enter(&pinned.namespace),
         }
     }
@@ -213,8 +263,14 @@ impl Ground {
         F: FnOnce() -> io::Result<T> + Send + 'static,
     {
         match &self.place {
-            Place::Current => work(),
+            Place::Current | Place::Loopback(..) => work(),
             Place::Pinned(pinned) => pinned.inside.run(work),
+        }
+    }
+
+    fn loopback(pin: &Path, block: Block) -> Self {
+        Self {
+            place: Place::Loopback(pin.to_path_buf(), block),
         }
     }
 
@@ -227,6 +283,14 @@ impl Ground {
             })),
         }
     }
+}
+
+fn find_loopback(pin: &Path) -> Result<Option<Block>, GroundError> {
+    loopback::find(pin).map_err(|source| GroundError::Pin {
+        action: "read",
+        path: pin.to_path_buf(),
+        source,
+    })
 }
 
 fn enter(namespace: &OwnedFd) -> io::Result<()> {
@@ -262,6 +326,9 @@ async fn connect_socket(
 ///
 /// For programs with one thread, which need no [`Ground`] to serve others.
 pub fn enter_pinned(pin: &Path) -> Result<(), GroundError> {
+    if find_loopback(pin)?.is_some() {
+        return Ok(());
+    }
     let namespace = pin::open(pin)?;
     enter(&namespace).map_err(|source| GroundError::Pin {
         action: "enter",

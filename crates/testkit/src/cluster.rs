@@ -64,6 +64,9 @@ pub struct Options {
     pub simulated_nodes: u8,
     /// `--v` of the Go programs.
     pub verbosity: u8,
+    /// Whether pods get loopback addresses of this machine, as where no
+    /// namespaces are to be had; with the engine only.
+    pub loopback: bool,
 }
 
 /// A running cluster; dropping it stops everything.

@@ -3,14 +3,19 @@
 //! A pod that asks is refused with these words instead of being run as if it
 //! had not asked.
 
+use std::path::Path;
+
 use k8s_openapi::api::core::v1::{Container, Pod, Probe, Volume};
 
 use super::fields;
 use crate::options::RuntimeKind;
 
+/// The variable that tells a plain process where the root of its files is.
+pub(crate) const PLAIN_ROOT: &str = "FORESHORE_ROOT";
+
 /// Where the token of the service account is mounted by admission, asked for
 /// or not; a plain process goes without it.
-const TOKEN_MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+pub(crate) const TOKEN_MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// Fields of the pod as a whole that cannot be honoured.
 pub(crate) fn refused_by_pod(pod: &Pod, runtime: RuntimeKind) -> Vec<String> {
@@ -116,9 +121,14 @@ pub(crate) fn refused_by_container(container: &Container, runtime: RuntimeKind) 
         }
     }
     for mount in container.volume_mounts.iter().flatten() {
+        let path = &mount.mount_path;
         refuse(
-            plain && mount.mount_path != TOKEN_MOUNT,
-            &format!("volumeMounts[{}]", mount.mount_path),
+            plain && !is_reached(container, path),
+            &format!("volumeMounts[{path}] (only beneath workingDir or $({PLAIN_ROOT}))"),
+        );
+        refuse(
+            plain && path != TOKEN_MOUNT && mount.read_only == Some(true),
+            &format!("volumeMounts[{path}].readOnly"),
         );
         refuse(
             mount
@@ -150,6 +160,29 @@ pub(crate) fn refused_by_container(container: &Container, runtime: RuntimeKind) 
         );
     }
     refused
+}
+
+/// Whether a plain process, which sees the host's files, can find a volume: by
+/// a path relative to where it starts, or because it asks where its files are.
+fn is_reached(container: &Container, mount_path: &str) -> bool {
+    if mount_path == TOKEN_MOUNT {
+        return true;
+    }
+    let mut mounts = container.volume_mounts.iter().flatten();
+    // A volume in a volume would be a link in it, for all who share it.
+    if mounts.any(|other| {
+        other.mount_path != mount_path && Path::new(mount_path).starts_with(&other.mount_path)
+    }) {
+        return false;
+    }
+    let root = format!("$({PLAIN_ROOT})");
+    let words = container.command.iter().chain(&container.args).flatten();
+    let values = container.env.iter().flatten();
+    let is_asked = words
+        .chain(values.filter_map(|variable| variable.value.as_ref()))
+        .any(|word| word.contains(&root));
+    let directory = container.working_dir.as_deref().unwrap_or_default();
+    is_asked || (directory.starts_with('/') && Path::new(mount_path).starts_with(directory))
 }
 
 fn unsupported_probe(probe: &Probe) -> Vec<&'static str> {

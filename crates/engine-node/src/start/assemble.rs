@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Secret;
 
 use super::Start;
 use super::mounts;
+use super::plain::{self, PlainError};
 use super::user::{self, UserError};
 use crate::options::RuntimeKind;
 use crate::pod::environment::expand;
@@ -56,6 +57,8 @@ pub(crate) enum AssembleError {
     Capability(String),
     #[error("cannot make the termination log")]
     TerminationLog(#[source] std::io::Error),
+    #[error(transparent)]
+    Plain(#[from] PlainError),
 }
 
 pub(super) fn spec(
@@ -93,6 +96,9 @@ pub(super) fn spec(
         (Isolation::Sandbox(sandbox), PathBuf::from(directory))
     } else {
         name_server(start, &mut variables);
+        for volume in mounts::volumes(start, &variables)? {
+            plain::place(root, &volume)?;
+        }
         let program = program(&arguments[0], &directory, root, &variables)?;
         let place = user::locate(root, Path::new(&directory))
             .ok_or(AssembleError::NoDirectory(directory))?;
@@ -162,9 +168,12 @@ fn arguments(
 }
 
 /// A plain process sees the host's resolver file; this tells programs that
-/// ask where the cluster's name server is.
+/// ask where the cluster's name server is, if there is one.
 fn name_server(start: &Start, variables: &mut BTreeMap<String, String>) {
     let options = &start.context.options;
+    if options.ground.is_loopback() {
+        return;
+    }
     let namespace = fields::namespace(&start.pod);
     let domain = &options.dns_domain;
     variables

@@ -9,6 +9,7 @@ use super::Start;
 use super::assemble::AssembleError;
 use crate::pod::environment::expand;
 use crate::pod::fields;
+use crate::pod::support::TOKEN_MOUNT;
 use crate::shim::MountSpec;
 
 /// The files every container gets, and the volumes it asks for.
@@ -44,6 +45,19 @@ pub(super) fn mounts(
     // Outer mounts first, or they would hide the inner ones.
     mounts.sort_by_key(|mount| mount.target.components().count());
     Ok(mounts)
+}
+
+/// The volumes alone, for a plain process; the token of its service account,
+/// which it goes without, is not among them.
+pub(super) fn volumes(
+    start: &Start,
+    variables: &BTreeMap<String, String>,
+) -> Result<Vec<MountSpec>, AssembleError> {
+    let mounts = start.container.volume_mounts.iter().flatten();
+    mounts
+        .filter(|mount| mount.mount_path != TOKEN_MOUNT)
+        .map(|mount| volume_mount(start, mount, variables))
+        .collect()
 }
 
 fn volume_mount(

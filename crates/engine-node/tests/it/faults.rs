@@ -79,7 +79,7 @@ pub(crate) async fn what_a_plain_process_cannot_honour_is_refused_by_name(ground
             waiting(pod).0 == "CreateContainerConfigError"
         })
         .await;
-    let words = "the process runtime cannot honour spec.containers[main].volumeMounts[/data]";
+    let words = "the process runtime cannot honour spec.containers[main].volumeMounts[/data] (only beneath workingDir or $(FORESHORE_ROOT))";
     assert_eq!(waiting(&pod).1, words);
     fixture.finish().await;
 }

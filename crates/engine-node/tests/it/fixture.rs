@@ -73,6 +73,16 @@ impl Fixture {
         Self::on(Arc::new(cluster.unwrap()), runtime, |_| {}).await
     }
 
+    /// On a machine that gives no namespaces, as far as the platform is told.
+    pub(crate) async fn without_namespaces() -> Self {
+        let options = cluster::Options {
+            loopback: true,
+            ..cluster::Options::default()
+        };
+        let cluster = Cluster::engine(options).await.unwrap();
+        Self::on(Arc::new(cluster), RuntimeKind::Process, |_| {}).await
+    }
+
     async fn on(
         cluster: Arc<Cluster>,
         runtime: RuntimeKind,

@@ -17,6 +17,7 @@ mod logs;
 mod network;
 mod nodes;
 mod objects;
+mod plain;
 mod registry;
 mod rights;
 mod roll;
@@ -48,6 +49,8 @@ cases! {
     on Engine as engine_only:
     soak::random_kills_lose_no_request_and_leave_nothing_behind,
     nodes::replicas_of_a_lost_node_come_back_elsewhere,
+    plain::without_namespaces_pods_serve_on_loopback_and_find_each_other_by_variables,
+    plain::without_namespaces_pods_end_restart_and_outlive_their_node,
 }
 
 cases! {

@@ -53,6 +53,10 @@ fn without_namespaces_and_control_groups_the_probe_says_what_is_left() {
     begins(1, "process: possible");
     begins(2, "simulated: possible");
     begins(3, "limits: not enforced, pods run without");
+    begins(
+        4,
+        "network: this machine's own: this process may not create a network namespace",
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use foreshore_cluster::connect;
 use foreshore_engine_net::{Net, NetOptions};
 use foreshore_engine_node::{Capacity, Node, Options, RuntimeKind, probe};
 use foreshore_image::Store;
-use foreshore_sys::Ground;
+use foreshore_sys::{Ground, GroundError};
 use kube::Client;
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +47,7 @@ pub async fn node(
     let ground = match (&options.ground, runtime) {
         (_, RuntimeKind::Simulated) => Ground::current(),
         (Some(pin), _) => Ground::open(pin)?,
-        (None, _) => own_ground(&options.data)?,
+        (None, _) => own_ground(&options.data, runtime)?,
     };
     let ingress = match options.ingress {
         Some(address) => Some(listen_at("ingress", address)?),
@@ -75,14 +75,25 @@ pub(crate) fn pin(data: &Path) -> PathBuf {
     data.join("ground").join("netns")
 }
 
-pub(crate) fn own_ground(data: &Path) -> Result<Ground, RoleError> {
+/// Makes it, or finds the one that is there. Plain processes go without a
+/// namespace where none is to be had.
+pub(crate) fn own_ground(data: &Path, runtime: RuntimeKind) -> Result<Ground, RoleError> {
     let pin = pin(data);
     let directory = pin.parent().expect("the pin is in a directory of its own");
     std::fs::create_dir_all(directory).map_err(|cause| RoleError::Directory {
         path: directory.to_owned(),
         cause,
     })?;
-    Ok(Ground::open_or_create(&pin)?)
+    match Ground::open_or_create(&pin) {
+        Err(GroundError::NotPermitted(cause)) if runtime == RuntimeKind::Process => {
+            tracing::warn!(
+                error = &cause as &dyn std::error::Error,
+                "no network namespace is to be had; pods get loopback addresses of this machine"
+            );
+            Ok(Ground::create_loopback(&pin)?)
+        }
+        other => Ok(other?),
+    }
 }
 
 /// Takes what was asked for, else the best this machine can do, and says why.

@@ -28,6 +28,16 @@ const LOCAL_RANGES: [(Ipv4Addr, u8); 3] = [
     (Ipv4Addr::new(10, 250, 0, 0), 16),
 ];
 
+/// Which of the ranges an address of a ground is in.
+pub(super) fn range_of(address: Ipv4Addr) -> Option<u8> {
+    let is_in = |(base, bits): &(Ipv4Addr, u8)| {
+        let mask = u32::MAX << (32 - u32::from(*bits));
+        u32::from(address) & mask == u32::from(*base)
+    };
+    let index = LOCAL_RANGES.iter().position(is_in)?;
+    u8::try_from(index).ok()
+}
+
 /// `lo` is the first interface of every network namespace.
 const LOOPBACK_INDEX: u32 = 1;
 

@@ -243,3 +243,35 @@ fn the_current_namespace_serves_as_a_ground_without_privilege() {
     assert_eq!(ground.pin(), None);
     ground.remove().unwrap();
 }
+
+#[tokio::test]
+async fn without_a_namespace_a_ground_has_loopback_addresses_under_its_own_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let pin = folder.path().join("below").join("ground");
+    let ground = Ground::create_loopback(&pin).unwrap();
+    assert!(ground.is_loopback());
+    assert_eq!(ground.pin(), Some(pin.as_path()));
+    let pod = Ipv4Addr::new(10, 244, 201, 7);
+    let twin = ground.on_machine(pod);
+    assert!(
+        twin.is_loopback() && twin.octets()[2..] == [201, 7],
+        "{twin}"
+    );
+    let listener = ground.tcp_listener((pod, 0).into()).unwrap();
+    let bound = listener.local_addr().unwrap();
+    assert_eq!(bound.ip(), twin);
+    // Others find it by the same file, and peers are who they say they are.
+    let again = Ground::open(&pin).unwrap();
+    let peer = Ipv4Addr::new(10, 244, 201, 8);
+    let stream = again
+        .connect_from((peer, 0).into(), (pod, bound.port()).into(), LIMIT)
+        .await
+        .unwrap();
+    assert_eq!(stream.local_addr().unwrap().ip(), again.on_machine(peer));
+    // A further one keeps apart from it.
+    let further = Ground::create_loopback(&folder.path().join("further")).unwrap();
+    assert_ne!(further.on_machine(pod), twin);
+    foreshore_sys::enter_pinned(&pin).unwrap();
+    ground.remove().unwrap();
+    assert!(matches!(Ground::open(&pin), Err(GroundError::NotPinned(_))));
+}

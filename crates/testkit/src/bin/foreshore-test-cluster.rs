@@ -91,6 +91,7 @@ async fn run(arguments: Arguments) -> Result<()> {
         } else {
             Components::All
         },
+        loopback: false,
     };
     let cluster = tokio::select! {
         cluster = start(kind, options, arguments.kubelet) => cluster?,

@@ -30,7 +30,12 @@ impl Engine {
     pub(super) async fn start(options: &Options) -> Result<Self> {
         super::leftovers::collect()?;
         let data = Data::new(options, "engine")?;
-        let mut record = Record::new("engine", data.path())?;
+        let make = if options.loopback {
+            Ground::create_loopback
+        } else {
+            Ground::create
+        };
+        let mut record = Record::with("engine", data.path(), make)?;
         let kubeconfig = data.join("kubeconfig");
         let program = serve(data.path(), &kubeconfig, record.ground())?;
         record.watch_over(std::slice::from_ref(&program))?;

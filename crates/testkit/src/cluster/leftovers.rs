@@ -62,6 +62,15 @@ pub(super) struct Record {
 impl Record {
     /// Makes a ground, and a record of it before it exists.
     pub(super) fn new(name: &str, folder: &Path) -> Result<Self> {
+        Self::with(name, folder, Ground::create)
+    }
+
+    /// The same, with a ground of another kind.
+    pub(super) fn with(
+        name: &str,
+        folder: &Path,
+        make: impl FnOnce(&Path) -> Result<Ground, foreshore_sys::GroundError>,
+    ) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let owner = Owned::of(std::process::id()).context("this process is in `/proc`")?;
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -77,8 +86,8 @@ impl Record {
             cgroup: None,
         };
         write(&path, &content)?;
-        let ground = Ground::create(&content.pin)
-            .context("cannot make a network namespace for the cluster")?;
+        let ground =
+            make(&content.pin).context("cannot make a network namespace for the cluster")?;
         Ok(Self {
             path,
             content,

@@ -28,11 +28,50 @@ fn a_sandbox_mounts_what_a_plain_process_cannot() {
         container.clone(),
         RuntimeKind::Process,
         &[
-            "spec.containers[main].volumeMounts[/data]",
+            "spec.containers[main].volumeMounts[/data] (only beneath workingDir or $(FORESHORE_ROOT))",
             "spec.containers[main].securityContext.readOnlyRootFilesystem",
         ],
     );
     check_container(container, RuntimeKind::Simulated, &[]);
+}
+
+#[test]
+fn a_plain_process_has_the_volumes_it_can_find() {
+    let mounts = |paths: &[&str]| -> Value {
+        let mounts = paths
+            .iter()
+            .map(|path| json!({ "name": "data", "mountPath": path }));
+        mounts.collect()
+    };
+    let check = |container: Value, expected: &[&str]| {
+        check_container(container, RuntimeKind::Process, expected);
+    };
+    check(
+        json!({ "name": "main", "workingDir": "/app", "volumeMounts": mounts(&["/app/data"]) }),
+        &[],
+    );
+    check(
+        json!({ "name": "main", "args": ["--data=$(FORESHORE_ROOT)/data"], "volumeMounts": mounts(&["/data"]) }),
+        &[],
+    );
+    let env = json!([{ "name": "DATA", "value": "$(FORESHORE_ROOT)/data" }]);
+    check(
+        json!({ "name": "main", "env": env, "volumeMounts": mounts(&["/data", "/data/inner"]) }),
+        &[
+            "spec.containers[main].volumeMounts[/data/inner] (only beneath workingDir or $(FORESHORE_ROOT))",
+        ],
+    );
+    check(
+        json!({ "name": "main", "workingDir": "/application", "volumeMounts": mounts(&["/app/data"]) }),
+        &[
+            "spec.containers[main].volumeMounts[/app/data] (only beneath workingDir or $(FORESHORE_ROOT))",
+        ],
+    );
+    let read_only = json!([{ "name": "data", "mountPath": "/app/data", "readOnly": true }]);
+    check(
+        json!({ "name": "main", "workingDir": "/app", "volumeMounts": read_only }),
+        &["spec.containers[main].volumeMounts[/app/data].readOnly"],
+    );
 }
 
 #[test]
