@@ -28,8 +28,10 @@ mod state;
 mod tls;
 mod witness;
 
+pub use api::openapi;
 pub use error::ServerError;
 pub use foreshore_agent::install;
+pub use foreshore_dashboard::Running;
 pub use public::Public;
 pub use server::{Options, Server};
 pub use tls::{CertificateFiles, TlsError};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::State as Extract;
 use axum::response::{IntoResponse, Response};
+use foreshore_model::api::Status;
 use foreshore_model::clock;
 use http::header;
 
@@ -65,7 +66,7 @@ fn families(state: &State) -> Vec<Family> {
         samples,
     };
     let one = |number: usize| vec![(String::new(), number as f64)];
-    vec![
+    let mut families = vec![
         gauge(
             "foreshore_services",
             "Released services by environment and health.",
@@ -108,6 +109,44 @@ fn families(state: &State) -> Vec<Family> {
                     (format!("{{environment=\"{}\"}}", agent.environment), age)
                 })
                 .collect(),
+        ),
+    ];
+    families.extend(webhook(&status));
+    families
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts stay far below what a float holds exactly"
+)]
+fn webhook(status: &Status) -> Vec<Family> {
+    let Some(webhook) = &status.webhook else {
+        return Vec::new();
+    };
+    let family = |name, help, kind, number| Family {
+        name,
+        help,
+        kind,
+        samples: vec![(String::new(), number)],
+    };
+    vec![
+        family(
+            "foreshore_webhook_told_total",
+            "Changes that the webhook took.",
+            "counter",
+            webhook.told as f64,
+        ),
+        family(
+            "foreshore_webhook_given_up_total",
+            "Changes that the webhook refused for good.",
+            "counter",
+            webhook.given_up as f64,
+        ),
+        family(
+            "foreshore_webhook_failing",
+            "Whether the newest attempt to tell the webhook failed.",
+            "gauge",
+            f64::from(u8::from(webhook.problem.is_some())),
         ),
     ]
 }

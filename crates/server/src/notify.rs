@@ -2,7 +2,10 @@
 //!
 //! The config repository is the outbox: what is still to be told is what comes
 //! after the commit that was told last. A webhook that is down for a day gets
-//! the day's changes when it is back.
+//! the day's changes when it is back. One that answers that it will never take
+//! a message (4xx, a redirect) is not told that one again: it is given up, in
+//! the log, in the status and in the metrics. What a message holds is in
+//! `docs/reference/webhook.md`.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -10,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foreshore_git::{CommitInfo, GitError, LogQuery, ObjectId, trailers_of};
+use foreshore_model::api::WebhookState;
 use foreshore_model::chain;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -33,8 +37,26 @@ enum NotifyError {
     Unreachable(#[source] reqwest::Error),
     #[error("the webhook answered {code}")]
     Answer { code: u16 },
+    /// Saying the same again would not help.
+    #[error("the webhook answered {code}{}", advice(*code))]
+    Refused { code: u16 },
     #[error(transparent)]
     Git(#[from] GitError),
+}
+
+/// What a person can do about an answer for good.
+fn advice(code: u16) -> &'static str {
+    match code {
+        300..=399 => ": it leads elsewhere, which is not followed; give the final address",
+        401 | 403 => ": the address needs a credential in it",
+        404 | 410 => ": nobody is there; correct the address",
+        _ => "",
+    }
+}
+
+/// Codes of those who may take the same message later.
+fn is_worth_another_try(code: u16) -> bool {
+    code >= 500 || matches!(code, 408 | 425 | 429)
 }
 
 /// Follows the config repository and tells a webhook.
@@ -52,6 +74,7 @@ impl Notifier {
         webhook: Url,
         cursor: PathBuf,
     ) -> Result<Self, reqwest::Error> {
+        state.note_webhook(|_| {});
         let http = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
@@ -76,6 +99,7 @@ impl Notifier {
                 }
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn Error, "webhook not told; will retry");
+                    self.note(|webhook| webhook.problem = Some(chain(&error)));
                     let wait = pause;
                     pause = (pause * 2).min(RETRY_MOST);
                     Some(wait)
@@ -125,10 +149,37 @@ impl Notifier {
             })
         })?;
         for commit in commits.into_iter().rev() {
-            self.tell(&message(&commit)).await?;
+            match self.tell(&message(&commit)).await {
+                Ok(()) => self.note(|webhook| {
+                    webhook.told += 1;
+                    webhook.problem = None;
+                }),
+                Err(error @ NotifyError::Refused { .. }) => {
+                    tracing::error!(
+                        error = &error as &dyn Error,
+                        commit = %commit.id,
+                        "webhook never hears of this change"
+                    );
+                    let problem = format!(
+                        "{}; it never hears of commit {} ({})",
+                        chain(&error),
+                        commit.id.short(),
+                        commit.subject()
+                    );
+                    self.note(|webhook| {
+                        webhook.given_up += 1;
+                        webhook.problem = Some(problem);
+                    });
+                }
+                Err(error) => return Err(error),
+            }
             self.write_cursor(&commit.id);
         }
         Ok(())
+    }
+
+    fn note(&self, change: impl FnOnce(&mut WebhookState)) {
+        self.state.note_webhook(change);
     }
 
     async fn tell(&self, message: &Value) -> Result<(), NotifyError> {
@@ -139,13 +190,13 @@ impl Notifier {
             .send()
             .await
             .map_err(|error| NotifyError::Unreachable(error.without_url()))?;
-        let code = answer.status();
-        if code.is_success() {
+        let code = answer.status().as_u16();
+        if answer.status().is_success() {
             Ok(())
+        } else if is_worth_another_try(code) {
+            Err(NotifyError::Answer { code })
         } else {
-            Err(NotifyError::Answer {
-                code: code.as_u16(),
-            })
+            Err(NotifyError::Refused { code })
         }
     }
 

@@ -7,6 +7,7 @@ use foreshore_config_repo::{Outcomes, Writer};
 use foreshore_git::Signer;
 use foreshore_identity::Store;
 use foreshore_model::EnvironmentName;
+use foreshore_model::api::WebhookState;
 use foreshore_release::World;
 use jiff::Timestamp;
 
@@ -38,6 +39,7 @@ pub(crate) struct State {
     /// Where things run, in words.
     pub(crate) ground: String,
     agents: Mutex<BTreeMap<EnvironmentName, Timestamp>>,
+    webhook: Mutex<Option<WebhookState>>,
 }
 
 /// What a [`State`] is made of.
@@ -73,6 +75,7 @@ impl State {
             ingress: parts.ingress,
             ground: parts.ground,
             agents: Mutex::default(),
+            webhook: Mutex::default(),
         }
     }
 
@@ -84,6 +87,27 @@ impl State {
         world.verified = self.outcomes.all_verified();
         world.verdicts = self.outcomes.all_verdicts();
         world
+    }
+
+    /// Notes how far the webhook was told; everybody who waits for the status hears of it.
+    pub(crate) fn note_webhook(&self, change: impl FnOnce(&mut WebhookState)) {
+        let mut webhook = self.webhook.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = webhook.clone();
+        change(webhook.get_or_insert_default());
+        let problem = |state: &Option<WebhookState>| state.clone().and_then(|it| it.problem);
+        let is_news = problem(&before) != problem(&webhook);
+        drop(webhook);
+        if is_news {
+            self.changes.announce();
+        }
+    }
+
+    /// How far the webhook was told, if there is one.
+    pub(crate) fn webhook(&self) -> Option<WebhookState> {
+        self.webhook
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Notes that an agent of this environment has spoken.

@@ -8,13 +8,14 @@ use foreshore_identity::Right;
 use foreshore_model::api::ArtifactSummary;
 use foreshore_model::{ArtifactId, ArtifactRecord, Intent, ServiceName};
 use foreshore_release::Selected;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::access::Caller;
 use crate::problem::Problem;
 use crate::state::State;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Filter {
     service: ServiceName,
     branch: Option<String>,

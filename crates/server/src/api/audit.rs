@@ -9,6 +9,7 @@ use foreshore_identity::Right;
 use foreshore_model::api::{AuditEntry, ReleaseDetail};
 use foreshore_model::{EnvironmentName, ExitCode, ServiceName};
 use foreshore_release::TRAILER_KEY;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::released::{blocking, released_at, repository};
@@ -19,7 +20,7 @@ use crate::state::State;
 const COUNT_DEFAULT: usize = 50;
 const COUNT_MAX: usize = 10_000;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Filter {
     count: Option<usize>,
     environment: Option<EnvironmentName>,
@@ -102,7 +103,7 @@ fn entry(commit: &CommitInfo, signature: &Signature) -> AuditEntry {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Count {
     count: Option<usize>,
 }

@@ -7,13 +7,14 @@ use axum::extract::{Path, Query, State as Extract};
 use foreshore_identity::Right;
 use foreshore_model::api::{BuildLog, BuildRow};
 use foreshore_model::{ExitCode, ServiceName};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::access::Caller;
 use crate::problem::Problem;
 use crate::state::State;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Filter {
     service: Option<ServiceName>,
 }

@@ -10,6 +10,7 @@ use foreshore_model::{EnvironmentName, ExitCode, Intent, ServiceName, clock};
 use foreshore_release::{
     Selected, Wish, World, approvals_needed, difference, granted, terms, unknown_request,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::body::Body;
@@ -108,7 +109,7 @@ async fn against_present(state: &State, world: &World, wish: &Wish) -> Result<Di
 }
 
 /// Sequence numbers of two releases of the same service.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Between {
     from: u64,
     to: Option<u64>,

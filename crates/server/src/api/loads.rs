@@ -8,6 +8,7 @@ use axum::extract::{Path, Query, State as Extract};
 use foreshore_identity::Right;
 use foreshore_model::api::load::{LoadRun, Loads};
 use foreshore_model::{ExitCode, clock};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::body::Body;
@@ -35,7 +36,7 @@ pub(crate) async fn put(
     Ok(Json(true))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Wait {
     /// The version that the caller has.
     after: Option<u64>,

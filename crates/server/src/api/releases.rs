@@ -8,6 +8,7 @@ use foreshore_identity::Right;
 use foreshore_model::api::{HistoryEntry, ReleaseAnswer, ReleaseRequest};
 use foreshore_model::{EnvironmentName, ServiceName, clock};
 use foreshore_release::{Decision, Wish, World, decide};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::body::Body;
@@ -83,7 +84,7 @@ fn preview(decision: Decision) -> ReleaseAnswer {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Limit {
     count: Option<usize>,
 }

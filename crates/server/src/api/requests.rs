@@ -9,6 +9,7 @@ use foreshore_identity::Right;
 use foreshore_model::api::{ApproveRequest, OpenRequests, ReleaseAnswer};
 use foreshore_model::{Digest, Intent};
 use foreshore_release::{Selected, World, approve as decide};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::body::Body;
@@ -18,7 +19,7 @@ use crate::problem::Problem;
 use crate::state::State;
 
 /// What the caller has, and how long to wait for something else.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Wait {
     after: Option<String>,
     timeout: Option<u64>,

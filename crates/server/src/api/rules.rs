@@ -10,6 +10,7 @@ use foreshore_model::api::{ChangeAnswer, FreezeRequest, FreezeRow, PolicyRow};
 use foreshore_model::config::Policy;
 use foreshore_model::{FreezeName, PolicyName, clock};
 use foreshore_release::{apply_policy, delete_policy, freeze, is_open, lift_freeze};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::body::Body;
@@ -19,7 +20,7 @@ use crate::problem::Problem;
 use crate::state::State;
 
 /// Why something is taken away, in the query of a `DELETE`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Why {
     #[serde(default)]
     reason: String,

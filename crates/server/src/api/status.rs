@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::{Query, State as Extract};
 use foreshore_identity::Right;
 use foreshore_model::api::{AgentSeen, ServiceStatus, Status};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::access::Caller;
@@ -14,7 +15,7 @@ use crate::problem::Problem;
 use crate::state::State;
 
 /// How long to wait, and for what to change.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Wait {
     /// The version that the caller has.
     after: Option<String>,
@@ -76,6 +77,6 @@ pub(crate) fn assemble(state: &State) -> Status {
             .map(|(environment, at)| AgentSeen { environment, at })
             .collect(),
         builds: state.builds.shown(),
-        webhook: None,
+        webhook: state.webhook(),
     }
 }

@@ -7,13 +7,14 @@ use axum::Json;
 use axum::extract::{Query, State as Extract};
 use foreshore_identity::Right;
 use foreshore_model::api::Tip;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::access::Caller;
 use crate::problem::Problem;
 use crate::state::State;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Wait {
     /// The commit that the caller has.
     after: Option<String>,

@@ -6,9 +6,11 @@
 
 mod approvals;
 mod automation;
+mod contract;
 mod deeds;
 mod login;
 mod news;
+mod openapi;
 mod operations;
 mod rules;
 mod source;

@@ -17,12 +17,15 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::contract::Contract;
+
 pub(crate) struct Stage {
     folder: tempfile::TempDir,
     url: String,
     http: reqwest::Client,
+    contract: Contract,
     shutdown: CancellationToken,
-    _server: Server,
+    server: Option<Server>,
 }
 
 impl Drop for Stage {
@@ -47,22 +50,39 @@ impl Stage {
         // In memory where there is such a folder: what syncing costs is not what is tested here.
         let folder =
             tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap());
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let shutdown = CancellationToken::new();
-        let mut options = Options {
-            program: None,
-            ..Options::new(folder.path().to_owned(), listener)
-        };
-        change(&mut options);
-        let server = Server::start(options, shutdown.clone()).await.unwrap();
-        Self {
-            url: server.url().to_owned(),
+        let mut stage = Self {
+            url: String::new(),
             folder,
             http: reqwest::Client::new(),
-            shutdown,
-            _server: server,
-        }
+            contract: Contract::new(),
+            shutdown: CancellationToken::new(),
+            server: None,
+        };
+        stage.start(change).await;
+        stage
+    }
+
+    /// Ends the server and starts another from the same directory.
+    pub(crate) async fn restart(&mut self, change: impl FnOnce(&mut Options)) {
+        self.shutdown.cancel();
+        // Connections that are kept open would hold its end up.
+        self.http = reqwest::Client::new();
+        self.server.take().unwrap().wait().await.unwrap();
+        self.start(change).await;
+    }
+
+    async fn start(&mut self, change: impl FnOnce(&mut Options)) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let mut options = Options {
+            program: None,
+            ..Options::new(self.folder.path().to_owned(), listener)
+        };
+        change(&mut options);
+        self.shutdown = CancellationToken::new();
+        let server = Server::start(options, self.shutdown.clone()).await.unwrap();
+        self.url = server.url().to_owned();
+        self.server = Some(server);
     }
 
     pub(crate) fn token(&self, name: &str) -> String {
@@ -78,7 +98,7 @@ impl Stage {
     ) -> Result<Value, Problem> {
         let mut request = self
             .http
-            .request(method, format!("{}/api/v1{path}", self.url))
+            .request(method.clone(), format!("{}/api/v1{path}", self.url))
             .bearer_auth(self.token(who));
         if let Some(body) = body {
             request = request.json(body);
@@ -86,16 +106,26 @@ impl Stage {
         let answer = request.send().await.unwrap();
         let is_good = answer.status().is_success();
         let bytes = answer.bytes().await.unwrap();
+        let answer: Value = serde_json::from_slice(&bytes).unwrap();
+        self.contract
+            .check(method.as_str(), path, body, is_good, &answer);
         if is_good {
-            Ok(serde_json::from_slice(&bytes).unwrap())
+            Ok(answer)
         } else {
-            Err(serde_json::from_slice(&bytes).unwrap())
+            Err(serde_json::from_value(answer).unwrap())
         }
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> T {
         let answer = self.send("owner", Method::GET, path, None).await.unwrap();
         serde_json::from_value(answer).unwrap()
+    }
+
+    /// Asks without a token; returns the status and the text.
+    pub(crate) async fn strange(&self, method: Method, path: &str) -> (u16, String) {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
     pub(crate) async fn try_get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
