@@ -26,6 +26,8 @@ use std::path::Path;
 use foreshore_model::chain;
 
 pub(crate) use files::{Files, FilesError, read_document, write_document};
+#[cfg(test)]
+pub(crate) use log::LogFiles;
 pub(crate) use spec::{
     ContainerSpec, Ending, Exit, Isolation, LogLimits, MountSpec, RunningState, SandboxSpec, User,
 };

@@ -4,12 +4,15 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+
+use crate::shim::LogLimits;
 
 /// How often a followed log is looked at. Well below the time a person takes
 /// to notice, and nothing against the cost of a running container.
@@ -27,11 +30,19 @@ pub(super) struct Wish {
     pub since: Option<Timestamp>,
 }
 
-/// Where reading goes on: a file by its number on disk, for it may be renamed.
+/// Where reading goes on. The file is held: it may be renamed, and when it is
+/// removed, no other gets its number while somebody still reads it.
 #[derive(Debug)]
 struct Position {
-    inode: u64,
+    file: Piece,
     offset: u64,
+}
+
+/// One file of a log, held open.
+#[derive(Debug, Clone)]
+struct Piece {
+    inode: u64,
+    file: Arc<File>,
 }
 
 #[derive(Debug)]
@@ -57,9 +68,12 @@ impl Reader {
 
     /// Sends all that is wanted; ends with the client, the limit or the log.
     pub(super) async fn send(mut self, chunks: mpsc::Sender<Chunk>) {
-        if let Err(error) = self.send_all(&chunks).await
-            && chunks.send(Err(error)).await.is_err()
-        {
+        let Err(error) = self.send_all(&chunks).await else {
+            return;
+        };
+        // In words: a connection that just breaks tells nobody anything.
+        let words = format!("the log cannot be read on: {error}\n");
+        if chunks.send(Ok(Bytes::from(words))).await.is_err() {
             tracing::debug!("client of a log is gone");
         }
     }
@@ -96,90 +110,86 @@ impl Reader {
 
     /// Where to begin: the oldest file, or so many lines before the end.
     fn start(&self) -> io::Result<Option<Position>> {
-        let files = self.files();
+        let files = self.files()?;
+        let at = |file: &Piece, offset| {
+            let file = file.clone();
+            Some(Position { file, offset })
+        };
         let Some(wanted) = self.wish.tail_lines else {
-            return Ok(files.first().map(|(inode, _)| Position {
-                inode: *inode,
-                offset: 0,
-            }));
+            return Ok(files.first().and_then(|oldest| at(oldest, 0)));
         };
         // Beginnings of the last `wanted` lines, newest file first.
         let mut missing = wanted;
-        for (inode, path) in files.iter().rev() {
-            let starts = line_starts(path, missing.max(1), self.wish.since)?;
+        for file in files.iter().rev() {
             if missing == 0 {
-                let end = std::fs::metadata(path)?.len();
-                return Ok(Some(Position {
-                    inode: *inode,
-                    offset: end,
-                }));
+                return Ok(at(file, file.file.metadata()?.len()));
             }
+            let starts = line_starts(&file.file, missing, self.wish.since)?;
             if starts.len() >= missing {
-                return Ok(starts.front().map(|offset| Position {
-                    inode: *inode,
-                    offset: *offset,
-                }));
+                return Ok(starts.front().and_then(|offset| at(file, *offset)));
             }
             missing -= starts.len();
         }
-        Ok(files.first().map(|(inode, _)| Position {
-            inode: *inode,
-            offset: 0,
-        }))
+        Ok(files.first().and_then(|oldest| at(oldest, 0)))
     }
 
-    /// All files of the log, oldest first.
-    fn files(&self) -> Vec<(u64, PathBuf)> {
-        let mut found = Vec::new();
-        for number in 0.. {
+    /// All files of the log, oldest first. In the middle of a rotation one may
+    /// be missing, and one be seen under its old name and its new one.
+    fn files(&self) -> io::Result<Vec<Piece>> {
+        let mut found: Vec<Piece> = Vec::new();
+        for number in 0..LogLimits::default().files_max {
             let path = if number == 0 {
                 self.folder.join("log")
             } else {
                 self.folder.join(format!("log.{number}"))
             };
-            match std::fs::metadata(&path) {
-                Ok(data) => found.push((data.ino(), path)),
-                // In the middle of a rotation `log` may be missing for a moment.
-                Err(_) if number == 0 => {}
-                Err(_) => break,
+            let file = match File::open(path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            let inode = file.metadata()?.ino();
+            if found.iter().all(|other| other.inode != inode) {
+                let file = Arc::new(file);
+                found.push(Piece { inode, file });
             }
         }
         found.reverse();
-        found
+        Ok(found)
     }
 
     /// Reads the next piece; `None` at the end of what there is.
     fn read_on(&mut self, from: Option<&Position>) -> io::Result<Option<(Vec<u8>, Position)>> {
-        let files = self.files();
-        let at = match from {
-            None => 0,
-            // A file that was rotated away took what was unread with it.
-            Some(position) => files
-                .iter()
-                .position(|(inode, _)| *inode == position.inode)
-                .unwrap_or(0),
-        };
-        for (inode, path) in files.iter().skip(at) {
-            let offset = from
-                .filter(|position| position.inode == *inode)
-                .map_or(0, |position| position.offset);
-            let (piece, end) = self.read_piece(path, offset)?;
-            if end > offset {
-                return Ok(Some((
-                    piece,
-                    Position {
-                        inode: *inode,
-                        offset: end,
-                    },
-                )));
+        if let Some(position) = from
+            && let Some(found) = self.read_piece(&position.file, position.offset)?
+        {
+            return Ok(Some(found));
+        }
+        let files = self.files()?;
+        let at = from.map_or(0, |position| {
+            let same = |file: &Piece| file.inode == position.file.inode;
+            // One that was rotated away took what was unread with it.
+            files.iter().position(same).map_or(0, |at| at + 1)
+        });
+        if let Some(position) = from
+            && at < files.len()
+            // Now that there is a newer one, this one grows no more.
+            && let Some(found) = self.read_piece(&position.file, position.offset)?
+        {
+            return Ok(Some(found));
+        }
+        for file in &files[at..] {
+            if let Some(found) = self.read_piece(file, 0)? {
+                return Ok(Some(found));
             }
         }
         Ok(None)
     }
 
-    /// Reads whole records from `offset`, up to about a chunk of them.
-    fn read_piece(&mut self, path: &Path, offset: u64) -> io::Result<(Vec<u8>, u64)> {
-        let mut file = File::open(path)?;
+    /// Reads whole records from `offset`, up to about a chunk of them; `None`
+    /// if there is none.
+    fn read_piece(&mut self, from: &Piece, offset: u64) -> io::Result<Option<(Vec<u8>, Position)>> {
+        let mut file = &*from.file;
         file.seek(SeekFrom::Start(offset))?;
         let mut reader = BufReader::new(file);
         let (mut piece, mut end, mut record) = (Vec::new(), offset, Vec::new());
@@ -192,7 +202,8 @@ impl Reader {
             end += length as u64;
             self.take(&record, &mut piece);
         }
-        Ok((piece, end))
+        let file = from.clone();
+        Ok((end > offset).then_some((piece, Position { file, offset: end })))
     }
 
     /// Turns a record back into what the container wrote.
@@ -255,8 +266,13 @@ impl<'a> Record<'a> {
 }
 
 /// Offsets of the last `count` lines of a file that are not older than `since`.
-fn line_starts(path: &Path, count: usize, since: Option<Timestamp>) -> io::Result<VecDeque<u64>> {
-    let mut reader = BufReader::new(File::open(path)?);
+fn line_starts(
+    mut file: &File,
+    count: usize,
+    since: Option<Timestamp>,
+) -> io::Result<VecDeque<u64>> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut reader = BufReader::new(file);
     let (mut starts, mut offset, mut record) = (VecDeque::new(), 0, Vec::new());
     let mut begins = true;
     loop {

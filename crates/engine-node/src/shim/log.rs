@@ -84,7 +84,7 @@ impl Cutter {
 
 /// The current log file and its older siblings.
 #[derive(Debug)]
-pub(super) struct LogFiles {
+pub(crate) struct LogFiles {
     path: PathBuf,
     limits: LogLimits,
     file: File,
@@ -92,7 +92,7 @@ pub(super) struct LogFiles {
 }
 
 impl LogFiles {
-    pub(super) fn open(path: &Path, limits: LogLimits) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, limits: LogLimits) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).open(path)?;
         let written = file.metadata()?.len();
         Ok(Self {
@@ -104,7 +104,7 @@ impl LogFiles {
     }
 
     /// Writes whole records, after beginning a new file if this one is full.
-    pub(super) fn append(&mut self, records: &[u8]) -> io::Result<()> {
+    pub(crate) fn append(&mut self, records: &[u8]) -> io::Result<()> {
         if self.written > 0 && self.written + records.len() as u64 > self.limits.file_bytes_max {
             self.rotate()?;
         }
