@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use foreshore_identity::{Principal, Right};
 use foreshore_model::api::load::Loads;
-use foreshore_model::{SiteName, clock};
+use foreshore_model::{ServiceName, SiteName, clock};
 use kube::Client;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::sync::watch;
@@ -23,6 +23,7 @@ use crate::loads;
 use crate::login::Login;
 use crate::routes;
 use crate::routes::entrance::Entrance;
+use crate::running::{self, Running};
 use crate::world::{self, World};
 
 /// What a dashboard needs.
@@ -164,6 +165,11 @@ impl Dashboard {
                 );
             }
         });
+    }
+
+    /// What the clusters say of a service.
+    pub fn running(&self, service: &ServiceName) -> Vec<Running> {
+        running::of_service(service, &self.inner.facts(false))
     }
 
     /// The pages, to be merged with whatever else is served, on this machine's loopback only.

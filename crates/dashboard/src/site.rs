@@ -13,6 +13,7 @@ use crate::project::node::Node;
 use crate::project::other::{Autoscaler, Budget};
 use crate::project::pod::Pod;
 use crate::project::workload::Workload;
+use crate::usage::{Taken, Usage};
 
 /// Rows by `namespace/name`.
 pub(crate) type Rows<T> = BTreeMap<String, Arc<T>>;
@@ -30,6 +31,8 @@ pub(crate) struct Kinds {
     pub(crate) budgets: Rows<Budget>,
     pub(crate) leases: Rows<Option<Timestamp>>,
     pub(crate) events: Fold,
+    /// What is taken; none while nobody measures it.
+    pub(crate) usage: Option<Arc<Usage>>,
 }
 
 impl Kinds {
@@ -69,6 +72,12 @@ impl Kinds {
             of(&pod.service, |workload| &workload.service),
             of(&pod.environment, |workload| &workload.environment),
         )
+    }
+
+    /// What a pod takes at the moment, if that is measured.
+    pub(crate) fn taken_by(&self, pod: &Pod) -> Option<Taken> {
+        let key = format!("{}/{}", pod.namespace, pod.name);
+        self.usage.as_ref()?.pods.get(&key).copied()
     }
 
     pub(crate) fn autoscaler_of(&self, workload: &Workload) -> Option<&Arc<Autoscaler>> {

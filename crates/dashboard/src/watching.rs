@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::project::{self, key, node, other, pod, workload};
 use crate::site::{Kinds, Rows, Site};
+use crate::usage;
 
 /// The server ends a watch after this time and it is opened again, so a dead connection is noticed.
 const WATCH_SECONDS: u32 = 120;
@@ -85,6 +86,7 @@ pub(crate) async fn run(site: Arc<Site>, shutdown: CancellationToken) {
     rows!("coordination.k8s.io", "v1", "Lease", leases, other::lease);
     tasks.spawn(follow_events(site.clone()));
     tasks.spawn(probe(site.clone()));
+    tasks.spawn(usage::follow(site.clone()));
     tasks.spawn(expire(site));
     shutdown.cancelled().await;
     tasks.shutdown().await;

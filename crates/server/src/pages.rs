@@ -1,14 +1,15 @@
 //! The pages of the server: who reads them, and what they ask beside the API.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path;
 use std::sync::Arc;
 
-use axum::extract::State as Extract;
+use axum::extract::{Path, State as Extract};
 use axum::routing::get;
 use axum::{Json, Router};
 use foreshore_dashboard::{Dashboard, Options, inside};
 use foreshore_identity::{Principal, Right, Token};
+use foreshore_model::ServiceName;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Caller;
@@ -21,7 +22,7 @@ use crate::state::State;
 /// Starts the pages; clusters are added to them as they are connected.
 pub(crate) fn start(
     state: &Arc<State>,
-    data: &Path,
+    data: &path::Path,
     address: SocketAddr,
     shutdown: &CancellationToken,
 ) -> Result<Dashboard, ServerError> {
@@ -41,8 +42,22 @@ pub(crate) fn start(
     Ok(Dashboard::start(options, shutdown.clone())?)
 }
 
+/// What the clusters say of a service, beside what the API says of its releases.
+pub(crate) fn running(state: &Arc<State>, dashboard: &Dashboard) -> Router {
+    let dashboard = dashboard.clone();
+    let answer = |Extract(_): Extract<Arc<State>>,
+                  caller: Caller,
+                  Path(service): Path<ServiceName>| async move {
+        caller.must(&Right::Read, "read what runs")?;
+        Ok::<_, Problem>(Json(dashboard.running(&service)))
+    };
+    Router::new()
+        .route("/api/v1/running/{service}", get(answer))
+        .with_state(state.clone())
+}
+
 /// Somebody whose credential the server has made.
-fn principal(state: &State, data: &Path, name: &str) -> Result<Principal, ServerError> {
+fn principal(state: &State, data: &path::Path, name: &str) -> Result<Principal, ServerError> {
     let credential = credentials::read(data, name).ok_or(ServerError::NoCredential)?;
     let known = state
         .identities

@@ -28,6 +28,7 @@ use tower::ServiceExt as _;
 use crate::doors::Doors;
 use crate::error::ServerError;
 use crate::login::{Gatekeeper, Users};
+use crate::pages;
 use crate::server::doors_router;
 use crate::state::State;
 use crate::tls::{CertificateFiles, Certificates};
@@ -75,10 +76,15 @@ impl Parts<'_> {
         shutdown: &CancellationToken,
     ) -> Result<(Router, Option<String>), ServerError> {
         let Some(guard) = guard else {
-            return Ok((self.dashboard.router(), None));
+            return Ok((self.with_running(self.dashboard.router()), None));
         };
         let (login, url) = guard.open(self, tasks, shutdown)?;
-        Ok((self.dashboard.router_behind(login, false), url))
+        let pages = self.dashboard.router_behind(login, false);
+        Ok((self.with_running(pages), url))
+    }
+
+    fn with_running(&self, pages: Router) -> Router {
+        pages.merge(pages::running(self.state, self.dashboard))
     }
 }
 
@@ -111,7 +117,7 @@ impl Guard {
             return Ok((login, None));
         };
         let address = listener.local_addr().map_err(ServerError::Listen)?;
-        let pages = parts.dashboard.router_behind(login.clone(), true);
+        let pages = parts.with_running(parts.dashboard.router_behind(login.clone(), true));
         let doors = Arc::new(Doors::beyond_loopback(parts.state.access.clone()));
         let router = doors_router(
             parts.state,

@@ -26,7 +26,12 @@ pub(crate) struct ServerArgs {
     listen: SocketAddr,
 
     /// Address that other machines reach, by TLS
-    #[arg(long, value_name = "ADDRESS", requires = "certificate", requires = "key")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        requires = "certificate",
+        requires = "key"
+    )]
     public: Option<SocketAddr>,
 
     /// Certificate of the public address, in PEM form; read again when it changes
@@ -90,9 +95,9 @@ pub(crate) async fn run(args: ServerArgs, context: &Context) -> Result<Outcome, 
     let role = ServerRole {
         data: context.data()?,
         address: args.listen,
-        public: args.public.zip(
-            files.map(|(certificate, key)| CertificateFiles { certificate, key }),
-        ),
+        public: args
+            .public
+            .zip(files.map(|(certificate, key)| CertificateFiles { certificate, key })),
         login: args.login,
         clusters: args.clusters,
         webhook: args.webhook,
@@ -104,10 +109,7 @@ pub(crate) async fn run(args: ServerArgs, context: &Context) -> Result<Outcome, 
     signals.abort();
     ended.map_err(|error| {
         let failure = Failure::from_error(error.exit_code(), &error);
-        error
-            .hints()
-            .into_iter()
-            .fold(failure, Failure::hint)
+        error.hints().into_iter().fold(failure, Failure::hint)
     })?;
     Ok(Outcome::done())
 }
@@ -129,9 +131,21 @@ mod tests {
         );
         assert_eq!(
             read("dc2=kube#admin@dc2"),
-            Ok(("dc2".to_owned(), "kube".to_owned(), Some("admin@dc2".to_owned())))
+            Ok((
+                "dc2".to_owned(),
+                "kube".to_owned(),
+                Some("admin@dc2".to_owned())
+            ))
         );
-        for text in ["", "dc1", "=file", "dc1=", "dc1=#x", "dc1=file#", "DC 1=file"] {
+        for text in [
+            "",
+            "dc1",
+            "=file",
+            "dc1=",
+            "dc1=#x",
+            "dc1=file#",
+            "DC 1=file",
+        ] {
             assert!(read(text).is_err(), "{text}");
         }
     }

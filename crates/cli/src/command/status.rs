@@ -1,21 +1,35 @@
 //! `foreshore status`: what runs where, since when, and who put it there.
 
+mod service;
+
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
 use foreshore_model::api::{BuildRow, ServiceStatus, Status};
-use foreshore_model::{EnvironmentName, ExitCode, ServiceName, nearest};
+use foreshore_model::service::FILE_NAME;
+use foreshore_model::{EnvironmentName, ExitCode, ServiceName, clock, nearest};
+use foreshore_server::Running;
 
+use super::service_arg;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::terminal::{Outcome, table};
 use crate::wait::{self, Awaited};
 
 /// Show what runs where
+///
+/// In the directory of a service this is about that service: version, pods and
+/// health of each site, who released it, and what is broken. It then ends with
+/// 1 if something is.
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// Show this service only
+    /// Service; without it the one whose foreshore.yaml is in this directory, or else all
     service: Option<ServiceName>,
+
+    /// Show all services, wherever this is
+    #[arg(long, conflicts_with = "service")]
+    all: bool,
 
     /// Show this environment only
     #[arg(short, long, env = "FORESHORE_ENVIRONMENT", value_name = "NAME")]
@@ -33,9 +47,21 @@ pub(crate) struct StatusArgs {
 pub(crate) async fn run(args: StatusArgs, context: &Context) -> Result<Outcome, Failure> {
     let client = context.client()?;
     let status: Status = client.get("/status").await?;
-    let status = select(status, args.service.as_ref(), args.env.as_ref())?;
+    let service = match args.service {
+        Some(service) => Some(service),
+        None if args.all || args.wait || !Path::new(FILE_NAME).exists() => None,
+        None => Some(service_arg::named_or_here(None)?),
+    };
+    let status = select(status, service.as_ref(), args.env.as_ref())?;
     if !args.wait {
-        return Outcome::answer(&status, text(&status));
+        let Some(service) = service else {
+            return Outcome::answer(&status, text(&status));
+        };
+        let mut running: Vec<Running> = client.get(&format!("/running/{service}")).await?;
+        if let Some(environment) = &args.env {
+            running.retain(|one| one.environment == environment.as_str());
+        }
+        return service::answer(&status, &running, clock::now());
     }
     let awaited: Vec<Awaited> = status
         .services

@@ -100,8 +100,7 @@ impl PasswordArgs {
             .map_err(|error| Failure::usage(format!("cannot read the password: {error}")))?;
         let text = text.strip_suffix('\n').unwrap_or(&text);
         let text = text.strip_suffix('\r').unwrap_or(text);
-        let password =
-            Password::chosen(text, name).map_err(|error| failed(&error.into(), &[]))?;
+        let password = Password::chosen(text, name).map_err(|error| failed(&error.into(), &[]))?;
         Ok((password, None))
     }
 }
@@ -145,7 +144,10 @@ fn act(users: &Users, command: UserCommand) -> Acted {
             let text = if known.is_empty() {
                 "there is no user yet\n".to_owned()
             } else {
-                table(&["NAME", "ROLE", "ADDRESS", "PASSWORD SINCE"], known.iter().map(row))
+                table(
+                    &["NAME", "ROLE", "ADDRESS", "PASSWORD SINCE"],
+                    known.iter().map(row),
+                )
             };
             Ok((Outcome::answer(&value, text)?, Vec::new()))
         }
@@ -214,10 +216,9 @@ fn failed(error: &UserError, known: &[User]) -> Failure {
     let code = match error {
         UserError::Taken(_) | UserError::Reserved(_) => ExitCode::Conflict,
         UserError::Missing(_) => ExitCode::NotFound,
-        UserError::Name(_)
-        | UserError::Email(_)
-        | UserError::Role(_)
-        | UserError::Password(_) => ExitCode::Usage,
+        UserError::Name(_) | UserError::Email(_) | UserError::Role(_) | UserError::Password(_) => {
+            ExitCode::Usage
+        }
         _ => ExitCode::Failed,
     };
     let failure = Failure::from_error(code, error);

@@ -13,6 +13,7 @@ use crate::page::{cpu, memory, pods};
 use crate::project::node::{Node, Ready};
 use crate::query::href;
 use crate::site::Kinds;
+use crate::usage::Taken;
 
 /// All nodes of all clusters.
 pub(crate) struct Nodes;
@@ -22,6 +23,7 @@ pub(crate) struct Item {
     node: Arc<Node>,
     heartbeat: Option<Timestamp>,
     load: Load,
+    taken: Option<Taken>,
 }
 
 /// What the pods of a node ask for.
@@ -41,6 +43,8 @@ const COLUMNS: &[Column] = &[
     Column::text("heartbeat", "Heartbeat"),
     Column::number("cpu", "CPU asked"),
     Column::number("memory", "Memory asked"),
+    Column::number("cpu-used", "CPU used"),
+    Column::number("memory-used", "Memory used"),
     Column::number("pods", "Pods"),
     Column::unsorted("conditions", "Conditions"),
     Column::text("version", "Version"),
@@ -108,11 +112,17 @@ impl Listing for Nodes {
             let name: Arc<str> = site.name.as_str().into();
             let kinds = site.kinds();
             let loads = loads(&kinds);
-            items.extend(kinds.nodes.values().map(|node| Item {
-                site: name.clone(),
-                heartbeat: kinds.heartbeat(node),
-                load: loads.get(node.name.as_str()).copied().unwrap_or_default(),
-                node: node.clone(),
+            items.extend(kinds.nodes.values().map(|node| {
+                Item {
+                    site: name.clone(),
+                    heartbeat: kinds.heartbeat(node),
+                    load: loads.get(node.name.as_str()).copied().unwrap_or_default(),
+                    taken: kinds
+                        .usage
+                        .as_ref()
+                        .and_then(|usage| usage.nodes.get(&node.name).copied()),
+                    node: node.clone(),
+                }
             }));
         }
         items
@@ -142,6 +152,15 @@ impl Listing for Nodes {
             "heartbeat" => other.heartbeat.cmp(&one.heartbeat),
             "cpu" => one.load.cpu_millis.cmp(&other.load.cpu_millis),
             "memory" => one.load.memory_bytes.cmp(&other.load.memory_bytes),
+            "cpu-used" | "memory-used" => {
+                let of = |item: &Item| {
+                    item.taken.map(|taken| match column {
+                        "cpu-used" => taken.cpu_millis,
+                        _ => taken.memory_bytes,
+                    })
+                };
+                of(one).cmp(&of(other))
+            }
             "pods" => one.load.pods.cmp(&other.load.pods),
             "version" => left.version.cmp(&right.version),
             "site" => one.site.cmp(&other.site),
@@ -200,6 +219,18 @@ impl Listing for Nodes {
                         memory(node.memory_bytes)
                     ),
                     "Memory asked for",
+                ),
+                pods::bar(
+                    item.taken.map(|taken| taken.cpu_millis),
+                    node.cpu_millis,
+                    cpu,
+                    "CPU used",
+                ),
+                pods::bar(
+                    item.taken.map(|taken| taken.memory_bytes),
+                    node.memory_bytes,
+                    memory,
+                    "Memory used",
                 ),
                 share(
                     item.load.pods,

@@ -3,7 +3,7 @@
 use crate::cell::{self, Cell, Tone};
 use crate::html::Html;
 use crate::listing::Facts;
-use crate::page::{cpu, memory};
+use crate::page::{cpu, memory, pods};
 use crate::project::pod::Pod;
 use crate::query::href;
 use crate::view::Part;
@@ -56,6 +56,9 @@ pub(crate) fn parts(site: &str, namespace: &str, name: &str, facts: &Facts) -> O
             memory(pod.memory_bytes)
         )),
     );
+    let taken = kinds.taken_by(pod);
+    fact("CPU", &pods::cpu_bar(pod, taken));
+    fact("Memory", &pods::memory_bar(pod, taken));
     fact("Site", &Cell::text(site));
     fact("Age", &Cell::age(pod.created));
     facts_list.raw("</dl>");

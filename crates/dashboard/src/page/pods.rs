@@ -9,6 +9,7 @@ use crate::listing::{Facts, Listing, contains};
 use crate::page::{cpu, memory};
 use crate::project::pod::{OwnCheck, Pod};
 use crate::query::href;
+use crate::usage::Taken;
 
 /// All pods of all clusters.
 pub(crate) struct Pods;
@@ -19,6 +20,7 @@ pub(crate) struct Item {
     pub(crate) pod: Arc<Pod>,
     pub(crate) service: Option<String>,
     pub(crate) environment: Option<String>,
+    pub(crate) taken: Option<Taken>,
 }
 
 impl Item {
@@ -74,6 +76,7 @@ pub(crate) fn gather(facts: &Facts) -> Vec<Item> {
                 pod: pod.clone(),
                 service,
                 environment,
+                taken: kinds.taken_by(pod),
             });
         }
     }
@@ -153,8 +156,12 @@ impl Listing for Pods {
             "restarts" => left.restarts().cmp(&right.restarts()),
             "service" => one.service.cmp(&other.service),
             "environment" => one.environment.cmp(&other.environment),
-            "cpu" => left.cpu_millis.cmp(&right.cpu_millis),
-            "memory" => left.memory_bytes.cmp(&right.memory_bytes),
+            "cpu" => (one.taken.map(|taken| taken.cpu_millis), left.cpu_millis)
+                .cmp(&(other.taken.map(|taken| taken.cpu_millis), right.cpu_millis)),
+            "memory" => (one.taken.map(|taken| taken.memory_bytes), left.memory_bytes).cmp(&(
+                other.taken.map(|taken| taken.memory_bytes),
+                right.memory_bytes,
+            )),
             "address" => left.address.cmp(&right.address),
             "node" => left.node.cmp(&right.node),
             // The youngest has the smallest age.
@@ -243,13 +250,6 @@ fn row(item: &Item) -> Row {
         text.as_ref()
             .map_or(Cell::Empty, |text| Cell::text(text.as_str()))
     };
-    let amount = |some: i64, text: String| {
-        if some > 0 {
-            Cell::Text(text)
-        } else {
-            Cell::Quiet("–".to_owned())
-        }
-    };
     let service = item.service.as_ref().map_or(Cell::Empty, |name| {
         Cell::link(format!("/services/{name}"), name.as_str())
     });
@@ -267,13 +267,54 @@ fn row(item: &Item) -> Row {
             exit,
             service,
             optional(&item.environment),
-            amount(pod.cpu_millis, cpu(pod.cpu_millis)),
-            amount(pod.memory_bytes, memory(pod.memory_bytes)),
+            cpu_bar(pod, item.taken),
+            memory_bar(pod, item.taken),
             Cell::Code(pod.address.clone()),
             Cell::link(href("/nodes", &[("q", &pod.node)]), pod.node.as_str()),
             Cell::age(pod.created),
             Cell::Buttons(buttons(item)),
         ],
+    }
+}
+
+/// Processor that is taken, of what may be taken, or else of what was asked for.
+pub(crate) fn cpu_bar(pod: &Pod, taken: Option<Taken>) -> Cell {
+    let of = most(pod.cpu_limit_millis, pod.cpu_millis);
+    bar(taken.map(|taken| taken.cpu_millis), of, cpu, "CPU taken")
+}
+
+/// Memory that is taken, of what may be taken, or else of what was asked for.
+pub(crate) fn memory_bar(pod: &Pod, taken: Option<Taken>) -> Cell {
+    let of = most(pod.memory_limit_bytes, pod.memory_bytes);
+    bar(
+        taken.map(|taken| taken.memory_bytes),
+        of,
+        memory,
+        "Memory taken",
+    )
+}
+
+fn most(limit: i64, request: i64) -> i64 {
+    if limit > 0 { limit } else { request }
+}
+
+/// A share of a whole; `N/A` while nobody measures it.
+pub(crate) fn bar(
+    taken: Option<i64>,
+    of: i64,
+    words: fn(i64) -> String,
+    label: &'static str,
+) -> Cell {
+    match (taken, of > 0) {
+        (Some(used), true) => Cell::Bar {
+            used,
+            of,
+            text: format!("{} of {}", words(used), words(of)),
+            label,
+        },
+        (Some(used), false) => Cell::Text(words(used)),
+        (None, true) => Cell::Quiet(format!("N/A of {}", words(of))),
+        (None, false) => Cell::Quiet("N/A".to_owned()),
     }
 }
 

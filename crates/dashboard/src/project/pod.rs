@@ -28,6 +28,9 @@ pub(crate) struct Pod {
     pub(crate) created: Option<Timestamp>,
     pub(crate) cpu_millis: i64,
     pub(crate) memory_bytes: i64,
+    /// What it may take at most; zero where nothing limits it.
+    pub(crate) cpu_limit_millis: i64,
+    pub(crate) memory_limit_bytes: i64,
     pub(crate) terminating: bool,
     /// Lives on one node only by its nature: a drain leaves it.
     pub(crate) daemon: bool,
@@ -131,6 +134,8 @@ pub(crate) fn pod(object: &DynamicObject) -> Pod {
         created: created(object),
         cpu_millis: request("/resources/requests/cpu").map(millis).sum(),
         memory_bytes: request("/resources/requests/memory").map(bytes).sum(),
+        cpu_limit_millis: whole(request("/resources/limits/cpu").map(millis)),
+        memory_limit_bytes: whole(request("/resources/limits/memory").map(bytes)),
         terminating,
         daemon: controller
             .as_ref()
@@ -149,6 +154,14 @@ pub(crate) fn pod(object: &DynamicObject) -> Pod {
         controller,
         containers,
     }
+}
+
+/// The limit of all containers together: one without makes the pod one without.
+fn whole(limits: impl Iterator<Item = i64>) -> i64 {
+    limits
+        .map(|limit| (limit > 0).then_some(limit))
+        .sum::<Option<i64>>()
+        .unwrap_or(0)
 }
 
 fn containers(data: &Value) -> Vec<Container> {

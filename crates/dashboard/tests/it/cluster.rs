@@ -124,6 +124,10 @@ async fn answer(State(cluster): State<Cluster>, request: Request) -> Response {
     if path == "/version" {
         return axum::Json(json!({"major": "1", "minor": "36", "gitVersion": "v1.36.0", "gitCommit": "", "gitTreeState": "", "buildDate": "", "goVersion": "", "compiler": "", "platform": ""})).into_response();
     }
+    if path.starts_with("/apis/metrics.k8s.io/") && cluster.lists_nothing(&path) {
+        // As where nobody measures.
+        return (StatusCode::NOT_FOUND, axum::Json(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "NotFound", "message": "no metrics", "code": 404}))).into_response();
+    }
     if path.ends_with("/log") {
         return "2026-01-01T10:00:00.000000001Z first line\n2026-01-01T10:00:02.000000001Z error: <script>alert(1)</script>\n".into_response();
     }
@@ -146,6 +150,10 @@ async fn answer(State(cluster): State<Cluster>, request: Request) -> Response {
 }
 
 impl Cluster {
+    fn lists_nothing(&self, path: &str) -> bool {
+        !self.insides.lock().unwrap().objects.contains_key(path)
+    }
+
     /// Lines of changes after a version, until the cluster goes down.
     fn watch(&self, path: String, after: u64) -> Response {
         let state = (self.clone(), self.news.subscribe(), after);

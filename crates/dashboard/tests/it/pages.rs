@@ -1,5 +1,8 @@
 //! Every page answers, is complete without scripts, and keeps itself up to date.
 
+use serde_json::json;
+
+use crate::cluster::Cluster;
 use crate::server::release;
 use crate::stage::{Stage, pod};
 
@@ -20,6 +23,56 @@ const PAGES: [&str; 15] = [
     "/search?q=web",
     "/help",
 ];
+
+#[tokio::test]
+async fn what_pods_and_nodes_take_is_shown_where_it_is_measured() {
+    let stage = Stage::new().await;
+    for path in ["/pods", "/nodes", "/pods/local/dev/web-1-a"] {
+        let page = stage.get(path).await.text;
+        assert!(
+            page.contains(">N/A<") || page.contains(">N/A of "),
+            "{path}: {page}"
+        );
+        assert!(!page.contains("CPU taken") && !page.contains("aria-label=\"CPU used\""));
+    }
+    let measured = Cluster::new();
+    let metrics = "/apis/metrics.k8s.io/v1beta1";
+    measured.put(
+        &format!("{metrics}/nodes"),
+        json!({"metadata": {"name": "node-b"}, "usage": {"cpu": "1", "memory": "2Gi"}}),
+    );
+    let containers = json!([
+        {"usage": {"cpu": "100m", "memory": "32Mi"}}, {"usage": {"cpu": "50000000n", "memory": "16Mi"}},
+    ]);
+    measured.put(
+        &format!("{metrics}/pods"),
+        json!({"metadata": {"name": "web-2-a", "namespace": "dev"}, "containers": containers}),
+    );
+    let mut taker = pod("web-2-a", "dev", true);
+    taker["spec"]["containers"][0]["resources"] =
+        json!({"requests": {"cpu": "500m", "memory": "24Mi"}, "limits": {"memory": "96Mi"}});
+    measured.put("/api/v1/pods", taker);
+    measured.put(
+        "/api/v1/nodes",
+        json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-b"}, "spec": {},
+        "status": {"allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"}}}),
+    );
+    let site = "dc2".parse().unwrap();
+    stage.dashboard.watch(site, measured.client());
+    let page = stage
+        .until("/pods", |page| page.contains("150m of 500m"))
+        .await;
+    assert!(
+        page.contains("48Mi of 96Mi"),
+        "against the limit where there is one: {page}"
+    );
+    assert!(
+        page.contains(">N/A<"),
+        "the pod that nobody measured stays without: {page}"
+    );
+    let page = stage.until("/nodes", |page| page.contains("1 of 4")).await;
+    assert!(page.contains("2.0Gi of 8.0Gi"), "{page}");
+}
 
 #[tokio::test]
 async fn every_page_answers_and_its_links_lead_somewhere() {

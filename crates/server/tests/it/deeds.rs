@@ -187,7 +187,7 @@ async fn what_is_released_from_the_pages_arrives_with_who_asked_and_who_agreed()
     whole
         .until("/services", |page| page.contains(">2/2<"))
         .await;
-    healthy(&whole, "dev", 1).await;
+    whole.healthy("web", "dev", 1).await;
 
     // Asked for on the page; somebody else agrees.
     let promote = "/act/promote?environment=prod&service=web";
@@ -219,11 +219,11 @@ async fn what_is_released_from_the_pages_arrives_with_who_asked_and_who_agreed()
             &json!({"reason": "fine"}),
         )
         .await;
-    healthy(&whole, "prod", 1).await;
+    whole.healthy("web", "prod", 1).await;
 
     // Asked for by somebody else; agreed to on the page.
     whole.push("web", 2).await;
-    healthy(&whole, "dev", 2).await;
+    whole.healthy("web", "dev", 2).await;
     let ask = json!({"service": "web", "environment": "prod", "selection": {"from": null}, "reason": "second", "idempotency_key": "r"});
     wait_for(&whole, "/releases", &ask).await;
     let request = self::request(&whole).await;
@@ -276,6 +276,59 @@ async fn what_is_released_from_the_pages_arrives_with_who_asked_and_who_agreed()
         subjects.contains("by owner") && subjects.contains("reviewer"),
         "{subjects}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_services_directory_status_says_in_a_few_lines_what_the_pages_say() {
+    let whole = Whole::start(Kind::Engine).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = "name: web\nowner: shop\nplan: rust-service\nenvironments:\n  dev: {}\n";
+    std::fs::write(folder.path().join("foreshore.yaml"), file).unwrap();
+    let status = async |arguments: &[&str]| {
+        let arguments = [&["status"][..], arguments].concat();
+        let output = whole.foreshore(folder.path(), &arguments).await;
+        let text = String::from_utf8(output.stdout).unwrap()
+            + std::str::from_utf8(&output.stderr).unwrap();
+        (output.status.code(), text)
+    };
+    let (code, text) = status(&[]).await;
+    assert_eq!(code, Some(6), "{text}");
+    let version = whole.push("web", 1).await;
+    whole.healthy("web", "dev", 1).await;
+    whole
+        .until("/services", |page| page.contains(">2/2<"))
+        .await;
+    let (code, text) = status(&[]).await;
+    assert_eq!(code, Some(0), "{text}");
+    for part in [
+        "dev",
+        "local",
+        &version,
+        "healthy",
+        "2/2",
+        "ago by foreshore",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    let (_, json) = status(&["-o", "json"]).await;
+    let value: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["running"][0]["ready"], 2, "{json}");
+    assert_eq!(value["services"][0]["service"], "web", "{json}");
+
+    whole.push("web", crate::whole::UNLUCKY).await;
+    whole
+        .until("/pods?service=web&state=failing", |page| {
+            page.contains("CrashLoopBackOff")
+        })
+        .await;
+    let (code, text) = status(&[]).await;
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("dev local: Pod/web-") && text.contains("CrashLoopBackOff"),
+        "{text}"
+    );
+    let (code, text) = status(&["--all"]).await;
+    assert_eq!(code, Some(0), "the list of all only lists: {text}");
 }
 
 async fn holds(whole: &Whole) {
@@ -331,23 +384,4 @@ async fn request(whole: &Whole) -> String {
 async fn wait_for(whole: &Whole, path: &str, ask: &Value) {
     let answer = whole.as_reviewer(path, ask).await;
     assert_eq!(answer["result"], "requested", "{answer}");
-}
-
-async fn healthy(whole: &Whole, environment: &str, sequence: u64) {
-    let limit = tokio::time::Instant::now() + std::time::Duration::from_mins(2);
-    loop {
-        let status = whole.api("owner", Method::GET, "/status", &json!({})).await;
-        let rows = status["services"].as_array().unwrap();
-        let row = rows.iter().find(|row| row["environment"] == environment);
-        let is_there = row.is_some_and(|row| {
-            row["release"]["sequence"] == sequence
-                && row["outcomes"][0]["sequence"] == sequence
-                && row["outcomes"][0]["phase"] == "healthy"
-        });
-        if is_there {
-            return;
-        }
-        assert!(tokio::time::Instant::now() < limit, "{status}");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
 }

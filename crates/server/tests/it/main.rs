@@ -13,6 +13,7 @@ mod news;
 mod openapi;
 mod operations;
 mod rules;
+mod served;
 mod source;
 mod stage;
 mod trail;

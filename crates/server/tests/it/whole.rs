@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::path::Path;
+use std::process::Output;
 use std::time::Duration;
 
 use foreshore_image::{ClientOptions, Credentials, RegistryClient};
@@ -18,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Long enough for a loaded machine.
 const PATIENCE: Duration = Duration::from_mins(2);
+
+/// The version whose containers end at once.
+pub(crate) const UNLUCKY: u32 = 13;
 
 pub(crate) struct Whole {
     pub(crate) url: String,
@@ -146,6 +151,42 @@ impl Whole {
         self.api(REVIEWER, reqwest::Method::POST, path, body).await
     }
 
+    /// Waits until the agent has reported a release as healthy.
+    pub(crate) async fn healthy(&self, service: &str, environment: &str, sequence: u64) {
+        let limit = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let status = self
+                .api(OWNER, reqwest::Method::GET, "/status", &json!({}))
+                .await;
+            let rows = status["services"].as_array().unwrap();
+            let row = rows
+                .iter()
+                .find(|row| row["environment"] == environment && row["service"] == service);
+            let is_there = row.is_some_and(|row| {
+                row["release"]["sequence"] == sequence
+                    && row["outcomes"][0]["sequence"] == sequence
+                    && row["outcomes"][0]["phase"] == "healthy"
+            });
+            if is_there {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < limit, "{status}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Runs the program in a directory, as the owner.
+    pub(crate) async fn foreshore(&self, folder: &Path, arguments: &[&str]) -> Output {
+        tokio::process::Command::new(foreshore_testkit::environment::foreshore().unwrap())
+            .args(arguments)
+            .current_dir(folder)
+            .env("FORESHORE_SERVER", &self.url)
+            .env("FORESHORE_TOKEN", self.token(OWNER))
+            .output()
+            .await
+            .unwrap()
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Shown {
         let request = self
             .http
@@ -270,10 +311,15 @@ pub(crate) fn undo(page: &str) -> String {
 
 fn record(service: &str, n: u32) -> ArtifactRecord {
     let labels = json!({"app": service, "foreshore.local/service": service});
+    let mut annotations =
+        json!({"foreshore.local/simulate-cpu": "25m", "foreshore.local/simulate-memory": "48Mi"});
+    if n == UNLUCKY {
+        annotations["foreshore.local/simulate-crash"] = json!("0");
+    }
     let deployment = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": service},
         "spec": {"replicas": 2, "selector": {"matchLabels": {"app": service}}, "template": {
-            "metadata": {"labels": labels, "annotations": {"foreshore.local/simulate-cpu": "25m", "foreshore.local/simulate-memory": "48Mi"}},
+            "metadata": {"labels": labels, "annotations": annotations},
             "spec": {"terminationGracePeriodSeconds": 0, "containers": [{
                 "name": "app", "image": format!("app:{n}"),
                 "readinessProbe": {"httpGet": {"path": "/health", "port": 8080}, "periodSeconds": 1},
