@@ -40,7 +40,7 @@ pub(crate) fn run(_: &Arguments) -> Result<ExitCode> {
         test_run::attempt(&mut built, &["build", "--tests"])
     });
     tests(&mut gates, &cache, &built);
-    gates.section("pages in a browser", || browser::run(&cache));
+    gates.section("pages in a browser", || browser::run(&cache, &built));
     gates.section("documentation examples", test_run::run_doc_tests);
     gates.gate("documentation", documentation);
     gates.gate("dependencies", || deny::run(&cache));
