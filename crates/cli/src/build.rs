@@ -14,7 +14,7 @@ mod pipeline;
 mod sources;
 
 pub(crate) use evidence::{Evidence, ci_link};
-pub(crate) use image::Made;
+pub(crate) use image::{Made, own_program};
 pub(crate) use perform::{Jailed, Surroundings, perform};
 pub(crate) use pipeline::{
     Built, Prepared, Target, action_failure, build, built_before, client_failure, fetch_failure,

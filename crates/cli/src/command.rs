@@ -28,6 +28,7 @@ mod node;
 mod plan;
 mod policy;
 mod promote;
+mod reference;
 mod release;
 mod request;
 mod retire;
@@ -113,6 +114,8 @@ pub(crate) enum Command {
     Demo(demo::DemoCommand),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
+    OwnImage(reference::OwnImageArgs),
+    Reference(reference::ReferenceArgs),
     Completions(completions::CompletionsArgs),
     #[command(hide = true)]
     ServeFiles(serve_files::ServeFilesArgs),
@@ -169,6 +172,8 @@ pub(crate) async fn run(command: Command, context: &Context) -> Result<Outcome, 
         Command::Demo(command) => demo::run(command, context).await,
         Command::Backup(args) => backup::run(args, context).await,
         Command::Restore(args) => backup::restore(args, context).await,
+        Command::OwnImage(args) => reference::own_image(&args, context).await,
+        Command::Reference(args) => reference::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::ServeFiles(args) => serve_files::run(args, context).await,
         Command::Jailed(args) => jailed::run(&args, context),

@@ -12,6 +12,7 @@ mod failure;
 mod logging;
 mod measure;
 mod project;
+mod reference;
 mod shuttle_name;
 mod terminal;
 mod wait;

@@ -20,6 +20,7 @@ use serde_json::Value;
 use super::sources::Sources;
 use crate::failure::Failure;
 use crate::terminal::Terminal;
+pub(crate) use own_program::own_program;
 
 /// Where public authorities' certificates are on common systems.
 const CA_BUNDLES: &[&str] = &[

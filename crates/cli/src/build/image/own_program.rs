@@ -51,6 +51,12 @@ pub(super) fn file_server() -> io::Result<FileServer> {
     })
 }
 
+/// Returns what has to be packed so that this program runs from an image, as `/foreshore`.
+pub(crate) fn own_program() -> io::Result<Vec<Entry>> {
+    let own = fs::canonicalize(std::env::current_exe()?)?;
+    entries(&own, OWN, &own)?.ok_or_else(|| io::Error::other("its libraries are not mapped"))
+}
+
 /// Returns a program with its loader and libraries; none if this process does not know its libraries.
 fn entries(program: &Path, inside: &str, own: &Path) -> io::Result<Option<Vec<Entry>>> {
     let mut entries = vec![entry(program, inside)];
