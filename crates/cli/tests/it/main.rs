@@ -9,6 +9,7 @@ mod demo;
 mod flows;
 mod gates;
 mod kills;
+mod packaged;
 mod pages;
 mod pinned;
 mod plans;
