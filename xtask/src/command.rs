@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod cluster;
+mod dist;
 mod generate;
 mod soak;
 mod test;
@@ -18,6 +19,7 @@ pub(crate) enum Command {
     Bench(bench::Arguments),
     Check(check::Arguments),
     Cluster(cluster::Arguments),
+    Dist(dist::Arguments),
     Generate(generate::Arguments),
     Soak(soak::Arguments),
     Test(test::Arguments),
@@ -30,6 +32,7 @@ impl Command {
             Self::Bench(arguments) => bench::run(arguments),
             Self::Check(arguments) => Ok(check::run(arguments)),
             Self::Cluster(arguments) => cluster::run(arguments),
+            Self::Dist(arguments) => dist::run(arguments),
             Self::Generate(arguments) => generate::run(arguments),
             Self::Soak(arguments) => soak::run(arguments),
             Self::Test(arguments) => test::run(arguments),

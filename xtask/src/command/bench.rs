@@ -50,6 +50,8 @@ enum Benchmark {
     PushToReady,
     /// Memory of the whole platform at rest
     Memory,
+    /// Processor time of the whole platform at rest
+    Idle,
     /// The load generator beside wrk, oha, k6 and hey
     Load,
     /// The embedded API beside the real one and etcd
@@ -99,6 +101,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             one(
                 "Memory of the whole platform at rest",
                 "MiB",
+                "release",
+                &measured,
+            )
+        }
+        Benchmark::Idle => {
+            let platform = Platform::prepare()?;
+            let measured = repeat(rounds, || platform.processor_at_rest())?;
+            one(
+                "Processor time of the whole platform at rest",
+                "percent of one processor",
                 "release",
                 &measured,
             )

@@ -18,6 +18,8 @@ use crate::{repository, shell, tools};
 /// What starts up settles within this time.
 const REST: Duration = Duration::from_secs(20);
 const KIB_PER_MIB: f64 = 1024.0;
+/// `USER_HZ`, which the kernel fixes for everybody who reads /proc.
+const TICKS_PER_SECOND: f64 = 100.0;
 
 /// The released program with a data directory of its own.
 pub(super) struct Platform {
@@ -134,6 +136,21 @@ impl Platform {
         Ok(measured)
     }
 
+    /// Processor time of the whole platform at rest, without samples, in percent of one processor.
+    pub(super) fn processor_at_rest(&self) -> Result<f64> {
+        remove(&self.data)?;
+        let up = self.up()?;
+        thread::sleep(REST);
+        let pid = up["pid"].as_u64().context("`up` names no process")?;
+        let before = ticks(pid)?;
+        let started = Instant::now();
+        thread::sleep(REST);
+        let used = ticks(pid)? - before;
+        let elapsed = started.elapsed().as_secs_f64();
+        self.down()?;
+        Ok(used / TICKS_PER_SECOND / elapsed * 100.0)
+    }
+
     /// Resident memory in MiB of the whole platform at rest, without samples.
     pub(super) fn memory_at_rest(&self) -> Result<f64> {
         remove(&self.data)?;
@@ -154,6 +171,18 @@ impl Platform {
         self.down()?;
         Ok(kib / KIB_PER_MIB)
     }
+}
+
+/// Processor time of a process so far, user and system, in ticks of the kernel.
+fn ticks(pid: u64) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("the platform has ended")?;
+    // The name before it may hold anything, also brackets and spaces.
+    let (_, rest) = stat.rsplit_once(')').context("no name in its stat")?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let [user, system] = [11, 12].map(|place| fields.get(place).copied().unwrap_or_default());
+    let user: f64 = user.parse().context("no user time")?;
+    let system: f64 = system.parse().context("no system time")?;
+    Ok(user + system)
 }
 
 impl Drop for Platform {
