@@ -12,7 +12,7 @@ mod supply;
 
 pub(crate) use agent::make as make_agent;
 pub(crate) use agent::usual_kubeconfig;
-pub use agent::{AgentOptions, CheckPlace, agent};
+pub use agent::{AgentOptions, CheckPlace, agent, prepare_agent};
 pub use engine::{EngineOptions, engine};
 pub use error::RoleError;
 pub(crate) use node::choose as choose_runtime;

@@ -1,21 +1,26 @@
 //! `foreshore bootstrap`: brings everything back on an empty cluster, from git.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use foreshore_model::api::{ServiceStatus, Status};
-use foreshore_model::{EnvironmentName, ExitCode, Phase, SiteName, clock};
+use foreshore_model::api::Status;
+use foreshore_model::{EnvironmentName, ExitCode, Outcome as Told, Phase, ServiceName, SiteName};
 use foreshore_server::{credentials, roles};
-use jiff::Timestamp;
 use serde::Serialize;
+use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::supply_args::SupplyArgs;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::terminal::Outcome;
 use crate::wait;
+
+/// The most services that are named when not all are back.
+const NAMED_MAX: usize = 5;
 
 /// Bring every service of an environment back on an empty cluster
 ///
@@ -75,7 +80,7 @@ pub(crate) async fn run(args: BootstrapArgs, context: &Context) -> Result<Outcom
         Some(credential) => credential,
         None => context.credential()?,
     };
-    let (started, since) = (Instant::now(), clock::now());
+    let started = Instant::now();
     let before: Status = client.get("/status").await?;
     let wanted = wanted(&before, &args.environments);
     if wanted.is_empty() {
@@ -112,21 +117,22 @@ pub(crate) async fn run(args: BootstrapArgs, context: &Context) -> Result<Outcom
         secret_key: Some(secret_key),
         supply: args.supply.into(),
     };
-    let mut agent = tokio::spawn(roles::agent(options, shutdown.clone()));
-    let settled = wait::for_status(&client, args.timeout, |status| {
-        status
-            .services
-            .iter()
-            .filter(|row| args.environments.contains(&row.environment))
-            .all(|row| is_back(row, &args.site, since))
-    });
-    tokio::select! {
-        settled = settled => settled?,
+    let (agent, handle) = roles::prepare_agent(options)
+        .await
+        .map_err(|error| Failure::from_error(error.exit_code(), &error))?;
+    let heard = handle.outcomes();
+    let mut agent = tokio::spawn(agent.run(shutdown.clone()));
+    let mut missing = missing(&before, &args.environments);
+    let limit = tokio::time::timeout(args.timeout, all_back(heard, &mut missing));
+    let ended = tokio::select! {
+        back = limit => back.is_ok(),
         ended = &mut agent => {
-            let ended = ended.map_err(|error| Failure::new(ExitCode::Bug, error.to_string()))?;
-            ended.map_err(|error| Failure::from_error(error.exit_code(), &error))?;
-            return Err(Failure::new(ExitCode::Failed, "the agent ended before everything was back"));
+            ended.map_err(|error| Failure::new(ExitCode::Bug, error.to_string()))?;
+            false
         }
+    };
+    if !ended {
+        return Err(not_back(&missing, args.timeout));
     }
     shutdown.cancel();
     // It has told all it had to tell; how it ends changes nothing.
@@ -150,12 +156,69 @@ fn wanted(status: &Status, environments: &[EnvironmentName]) -> Vec<String> {
         .collect()
 }
 
-/// Whether the site has told since then that the present release is healthy.
-fn is_back(row: &ServiceStatus, site: &SiteName, since: Timestamp) -> bool {
-    row.outcomes.iter().any(|outcome| {
-        outcome.site == *site
-            && outcome.at >= since
-            && outcome.sequence == row.release.sequence
-            && outcome.phase == Phase::Healthy
-    })
+/// A service that is not back yet: the release it is to have, and why it has not.
+#[derive(Debug)]
+struct Missing {
+    sequence: u64,
+    why: Option<String>,
+}
+
+type Waiting = BTreeMap<(EnvironmentName, ServiceName), Missing>;
+
+fn missing(status: &Status, environments: &[EnvironmentName]) -> Waiting {
+    let rows = status.services.iter();
+    rows.filter(|row| environments.contains(&row.environment))
+        .map(|row| {
+            let key = (row.environment.clone(), row.service.clone());
+            let missing = Missing {
+                sequence: row.release.sequence,
+                why: None,
+            };
+            (key, missing)
+        })
+        .collect()
+}
+
+/// Waits for the agent's own word that every service is well.
+async fn all_back(mut heard: broadcast::Receiver<Told>, missing: &mut Waiting) {
+    while !missing.is_empty() {
+        match heard.recv().await {
+            Ok(told) => hear(&told, missing),
+            // More was said than could be kept: what is well says so again when it changes.
+            Err(RecvError::Lagged(count)) => warn!(count, "outcomes missed"),
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+fn hear(told: &Told, missing: &mut Waiting) {
+    let key = (told.environment.clone(), told.service.clone());
+    let Some(known) = missing.get_mut(&key) else {
+        return;
+    };
+    if told.sequence >= known.sequence && told.phase == Phase::Healthy {
+        missing.remove(&key);
+        return;
+    }
+    let cause = told.causes.first();
+    known.why = cause.map(|cause| format!("{}: {}", cause.object, cause.message));
+}
+
+fn not_back(missing: &Waiting, timeout: Duration) -> Failure {
+    let named = missing.iter().take(NAMED_MAX);
+    let named: Vec<String> = named
+        .map(|((environment, service), known)| {
+            let why = known.why.as_deref().unwrap_or("nothing was heard of it");
+            format!("{environment}/{service} ({why})")
+        })
+        .collect();
+    Failure::new(
+        ExitCode::TimedOut,
+        format!(
+            "{} services are not back after {timeout:?}: {}",
+            missing.len(),
+            named.join(", ")
+        ),
+    )
+    .hint("run it again: it goes on where it was")
 }

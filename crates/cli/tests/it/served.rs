@@ -78,13 +78,27 @@ impl Served {
 
     /// Pushes artifact `n` of a service from the branch `main`; the policy releases it to dev.
     pub(crate) async fn in_dev(&self, service: &str, n: u32) -> Result<ReleaseFile> {
+        let text = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {service}\ndata:\n  n: '{n}'\n"
+        );
+        let files = BTreeMap::from([(format!("configmap-{service}.yaml"), text)]);
+        self.files_in_dev(service, n, &files).await
+    }
+
+    /// The same with manifests of one's own.
+    pub(crate) async fn files_in_dev(
+        &self,
+        service: &str,
+        n: u32,
+        files: &BTreeMap<String, String>,
+    ) -> Result<ReleaseFile> {
         let options = ClientOptions {
             credentials: Credentials::Bearer(self.token("owner")?),
             ..ClientOptions::default()
         };
         let registry = self.url.trim_start_matches("http://");
         let client = RegistryClient::new(registry, options)?;
-        let pushed = foreshore_artifact::push(&client, &record(service.parse()?, n)).await?;
+        let pushed = foreshore_artifact::push(&client, &record(service.parse()?, n, files)).await?;
         let body = json!({"service": service, "digest": pushed.digest()});
         let answer: ArrivalAnswer =
             serde_json::from_str(&self.post("owner", "/arrivals", &body).await?)?;
@@ -118,11 +132,7 @@ impl Served {
     }
 }
 
-fn record(service: ServiceName, n: u32) -> ArtifactRecord {
-    let text = format!(
-        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {service}\ndata:\n  n: '{n}'\n"
-    );
-    let files = BTreeMap::from([(format!("configmap-{service}.yaml"), text)]);
+fn record(service: ServiceName, n: u32, files: &BTreeMap<String, String>) -> ArtifactRecord {
     let environments = ["dev", "prod"].map(|name| name.parse().expect("it is a DNS label"));
     // Ids keep the first ten letters.
     let commit = format!("{n:010x}{}", "0".repeat(30));

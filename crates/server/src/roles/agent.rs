@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use foreshore_agent::{Agent, CheckOptions, LeaseOptions, MirrorSource, Options, ServerOptions};
+use foreshore_agent::{
+    Agent, CheckOptions, Handle, LeaseOptions, MirrorSource, Options, ServerOptions,
+};
 use foreshore_cluster::{connect, connect_in_cluster};
 use foreshore_git::Credential;
 use foreshore_model::{EnvironmentName, SiteName};
@@ -87,6 +89,12 @@ impl CheckPlace {
 
 /// Works until shutdown.
 pub async fn agent(options: AgentOptions, shutdown: CancellationToken) -> Result<(), RoleError> {
+    prepare_agent(options).await?.0.run(shutdown).await;
+    Ok(())
+}
+
+/// Makes an agent that does not work yet, and what hears it.
+pub async fn prepare_agent(options: AgentOptions) -> Result<(Agent, Handle), RoleError> {
     let client = if options.in_cluster {
         connect_in_cluster()?
     } else {
@@ -96,12 +104,15 @@ pub async fn agent(options: AgentOptions, shutdown: CancellationToken) -> Result
         };
         connect(&kubeconfig, options.context.as_deref()).await?
     };
-    make(client, options).await?.run(shutdown).await;
-    Ok(())
+    made(client, options).await
 }
 
 /// Makes an agent for a client, however it was come by.
 pub(crate) async fn make(client: Client, options: AgentOptions) -> Result<Agent, RoleError> {
+    made(client, options).await.map(|(agent, _)| agent)
+}
+
+async fn made(client: Client, options: AgentOptions) -> Result<(Agent, Handle), RoleError> {
     let token: SecretString = options.token.into();
     let folder = options.data.join("agent").join(options.site.as_str());
     std::fs::create_dir_all(&folder).map_err(|cause| RoleError::Directory {
@@ -138,8 +149,7 @@ pub(crate) async fn make(client: Client, options: AgentOptions) -> Result<Agent,
     settings.server = Some(server);
     settings.checks = Some(options.checks.options()?);
     settings.lease = Some(lease);
-    let (agent, _) = Agent::new(settings)?;
-    Ok(agent)
+    Ok(Agent::new(settings)?)
 }
 
 /// The kubeconfig that kubectl would use.

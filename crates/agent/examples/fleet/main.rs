@@ -7,6 +7,8 @@
 
 #![expect(clippy::print_stdout, reason = "the figures are its answer")]
 
+mod rebuild;
+
 use std::{
     collections::BTreeSet,
     error::Error,
@@ -53,7 +55,8 @@ async fn main() -> Result<(), Failure> {
     for kind in [Kind::Engine, Kind::Real] {
         changes(kind, rounds).await?;
     }
-    from_empty(rounds).await
+    from_empty(rounds).await?;
+    rebuild::rebuild(rounds).await
 }
 
 fn tell(name: &str, unit: &str, rounds: &[f64]) {
@@ -66,6 +69,7 @@ async fn changes(kind: Kind, rounds: usize) -> Result<(), Failure> {
     let fleet = Fleet {
         services: 80,
         objects: 6,
+        layer: None,
     };
     let mut run = Run::start(&ground, fleet)?;
     run.applied(1).await?;
@@ -102,6 +106,7 @@ async fn from_empty(rounds: usize) -> Result<(), Failure> {
     let fleet = Fleet {
         services: 1_000,
         objects: 4,
+        layer: None,
     };
     let (mut agent, mut bare, mut memory) = (vec![], vec![], vec![]);
     for _ in 0..rounds.min(3) {
@@ -139,6 +144,7 @@ async fn changed_set(rounds: usize) -> Result<(), Failure> {
         Fleet {
             services: LARGE,
             objects: 4,
+            layer: None,
         },
     )?;
     repository.commit(1, LARGE)?;
@@ -186,7 +192,10 @@ impl Ground {
             fsync: true,
             ..ClusterOptions::default()
         };
-        let cluster = Cluster::start(kind, options).await?;
+        Self::of(Cluster::start(kind, options).await?).await
+    }
+
+    async fn of(cluster: Cluster) -> Result<Self, Failure> {
         let client = cluster.client().await?;
         let namespaces =
             Api::<DynamicObject>::all_with(client.clone(), &resource("v1", "Namespace"));
@@ -213,17 +222,25 @@ fn resource(api_version: &str, kind: &str) -> ApiResource {
 struct Fleet {
     services: usize,
     objects: usize,
+    /// Services in a layer, each of which depends on one of the layer before and runs a pod.
+    layer: Option<usize>,
 }
 
 impl Fleet {
     /// Objects of a service: a Deployment without replicas, a Service, settings.
-    fn objects(self, service: &str, sequence: u64) -> Vec<Value> {
+    fn objects(self, number: usize, sequence: u64) -> Vec<Value> {
+        let service = &format!("service-{number}");
         let labels = json!({"app": service});
+        let on = self.layer.and_then(|layer| number.checked_sub(layer));
+        let on = on
+            .map(|number| format!("service-{number}"))
+            .unwrap_or_default();
         let mut objects = vec![
             json!({
-                "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": service},
+                "apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": service, "annotations": {"foreshore.local/depends-on": on}},
                 "spec": {
-                    "replicas": 0,
+                    "replicas": usize::from(self.layer.is_some()),
                     "selector": {"matchLabels": labels},
                     "template": {
                         "metadata": {"labels": labels},
@@ -286,7 +303,7 @@ impl Repository {
             let folder = format!("environments/dev/{service}");
             let release = serde_json::to_string(&release(&service, sequence)?)?;
             file(&mut text, &format!("{folder}/release.yaml"), &release)?;
-            for (place, object) in self.fleet.objects(&service, sequence).iter().enumerate() {
+            for (place, object) in self.fleet.objects(number, sequence).iter().enumerate() {
                 let path = format!("{folder}/manifests/{place}.yaml");
                 file(&mut text, &path, &object.to_string())?;
             }
@@ -382,6 +399,15 @@ impl Run {
 
     /// Commits a release of every service; seconds until each is written.
     async fn applied(&mut self, sequence: u64) -> Result<Vec<f64>, Failure> {
+        self.until(sequence, is_written).await
+    }
+
+    /// Commits a release of every service; seconds until each is as it is meant to be.
+    async fn until(
+        &mut self,
+        sequence: u64,
+        is_meant: fn(&Outcome, u64) -> Result<bool, Failure>,
+    ) -> Result<Vec<f64>, Failure> {
         let services = self.repository.fleet.services;
         let mut outcomes = self.handle.outcomes();
         self.repository.commit(sequence, services)?;
@@ -396,7 +422,7 @@ impl Run {
                     Err(RecvError::Lagged(_)) => continue,
                     Err(RecvError::Closed) => return Err(Failure::from("the agent has ended")),
                 };
-                if is_written(&outcome, sequence)? && seen.insert(outcome.service.clone()) {
+                if is_meant(&outcome, sequence)? && seen.insert(outcome.service.clone()) {
                     waits.push(started.elapsed().as_secs_f64());
                 }
             }
@@ -423,8 +449,7 @@ fn is_written(outcome: &Outcome, sequence: u64) -> Result<bool, Failure> {
 
 /// The same objects written by nothing but patches.
 async fn patches(client: &Client, fleet: Fleet) -> Result<(), Failure> {
-    let objects =
-        (0..fleet.services).flat_map(|number| fleet.objects(&format!("service-{number}"), 1));
+    let objects = (0..fleet.services).flat_map(|number| fleet.objects(number, 1));
     stream::iter(objects)
         .map(|object| async move {
             let text = |pointer: &str| {
