@@ -5,6 +5,7 @@
 
 use foreshore_cluster::{ApplyMode, Cluster, Reference};
 use foreshore_model::{Outcome, Phase};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tracing::debug;
@@ -89,6 +90,32 @@ pub(crate) fn event(outcome: &Outcome, about: &Reference, uid: &str) -> Option<V
         "lastTimestamp": at,
         "count": 1,
     }))
+}
+
+/// Makes the event of a config repository from which nothing more is taken.
+pub(crate) fn alarm(lease: &Reference, site: &str, why: &str, now: Timestamp) -> Value {
+    let at = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let message =
+        format!("nothing more is taken from the config repository, what runs is kept: {why}");
+    let message: String = message.chars().take(MESSAGE_MAX).collect();
+    json!({
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": format!("{}.frozen", lease.name), "namespace": lease.namespace},
+        "involvedObject": {
+            "apiVersion": lease.api_version, "kind": lease.kind,
+            "namespace": lease.namespace, "name": lease.name,
+        },
+        "type": "Warning",
+        "reason": "ConfigRepositoryFrozen",
+        "message": message,
+        "source": {"component": "foreshore-agent"},
+        "reportingComponent": "foreshore.local/agent",
+        "reportingInstance": site,
+        "firstTimestamp": at,
+        "lastTimestamp": at,
+        "count": 1,
+    })
 }
 
 fn capital(word: &str) -> String {

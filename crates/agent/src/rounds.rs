@@ -24,6 +24,7 @@ use crate::watches::Watches;
 use crate::worker::{Rules, Shared, Target, Worker};
 use crate::world::{Owner, World};
 
+mod frozen;
 pub(crate) mod seats;
 
 use seats::{Place, Seats};
@@ -67,6 +68,8 @@ pub(crate) struct Rounds {
     /// Environments that are worked on, each under one lead.
     leads: HashMap<EnvironmentName, Lead>,
     _helpers: JoinSet<()>,
+    /// Why the config repository is frozen, once that was said.
+    alarmed: Option<String>,
 }
 
 /// What an environment is worked on with.
@@ -119,6 +122,7 @@ impl Rounds {
             seats: Seats::new(options, wake),
             leads: HashMap::new(),
             _helpers: helpers,
+            alarmed: None,
         }
     }
 
@@ -132,13 +136,13 @@ impl Rounds {
     pub(crate) async fn round(&mut self) -> bool {
         self.step_down();
         let fetched = match self.shared.source.fetch().await {
-            Ok(commit) => Ok(Some(commit)),
+            Ok(commit) => {
+                self.alarmed = None;
+                Ok(Some(commit))
+            }
             Err(problem) => {
-                if matches!(problem, SourceError::Frozen { .. }) {
-                    error!(
-                        error = &problem as &dyn Error,
-                        "config repository is frozen; keeping what runs"
-                    );
+                if let SourceError::Frozen { why } = &problem {
+                    self.sound_alarm(&problem, why);
                 } else {
                     warn!(
                         error = &problem as &dyn Error,

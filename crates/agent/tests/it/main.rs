@@ -18,6 +18,7 @@ mod repository;
 mod rollouts;
 mod rules;
 mod scene;
+mod trouble;
 mod wire;
 
 /// Every story is told on both grounds.
@@ -88,6 +89,14 @@ stories! {
     hooks::a_hook_after_the_release_comes_once_it_is_healthy,
     hooks::a_hook_outlives_the_agent_that_started_it,
     install::each_right_is_needed_for_just_what_the_page_says,
+    trouble::a_frozen_repository_is_an_alarm_and_what_runs_is_kept,
+    trouble::without_the_git_host_what_was_brought_is_kept_and_healed,
+    trouble::answers_that_never_come_lose_and_double_nothing,
+    trouble::watches_that_come_too_late_list_anew_and_delete_nothing,
+    trouble::a_field_that_cannot_change_is_named_and_not_tried_in_a_circle,
+    trouble::a_kind_that_cannot_be_discovered_is_unknown_and_not_gone,
+    trouble::an_object_that_is_held_by_a_finalizer_holds_nobody_else,
+    trouble::a_fight_over_an_object_is_named_and_ends,
     reporting::outcomes_wait_for_the_server_and_arrive_once_each,
     reporting::a_hint_makes_the_agent_look_long_before_its_poll,
 }

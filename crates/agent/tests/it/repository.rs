@@ -11,6 +11,13 @@ use foreshore_model::{
     Removals, ServiceName, SiteName, Tombstone,
 };
 
+/// What keeps new commits from being brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stuck {
+    Frozen,
+    Unreachable,
+}
+
 /// Commits with whole trees; the last is the tip.
 #[derive(Debug, Clone)]
 pub(crate) struct Repository {
@@ -21,6 +28,8 @@ pub(crate) struct Repository {
     pub(crate) cursed: Option<ServiceName>,
     retired: Arc<Mutex<BTreeMap<ServiceName, Tombstone>>>,
     rules: Arc<Mutex<Option<Environment>>>,
+    /// Why nothing is brought, and the last commit that was.
+    stuck: Arc<Mutex<Option<(Stuck, String)>>>,
 }
 
 impl Repository {
@@ -32,7 +41,14 @@ impl Repository {
             cursed: None,
             retired: Arc::default(),
             rules: Arc::default(),
+            stuck: Arc::default(),
         }
+    }
+
+    /// Lets nothing new through from now on, or everything again.
+    pub(crate) fn stick(&self, why: Option<Stuck>) {
+        let tip = self.commits.lock().unwrap().len() - 1;
+        *self.stuck.lock().unwrap() = why.map(|why| (why, tip.to_string()));
     }
 
     fn commit(&self, change: impl FnOnce(&mut BTreeMap<ServiceName, ServiceFiles>)) -> u64 {
@@ -190,10 +206,24 @@ impl Repository {
 #[async_trait]
 impl Source for Repository {
     async fn fetch(&self) -> Result<String, SourceError> {
+        match self.stuck.lock().unwrap().as_ref().map(|(why, _)| *why) {
+            Some(Stuck::Frozen) => {
+                let why = "history was rewritten".to_owned();
+                return Err(SourceError::Frozen { why });
+            }
+            Some(Stuck::Unreachable) => {
+                let cause = "no route to host".into();
+                return Err(SourceError::Unreachable { cause });
+            }
+            None => {}
+        }
         Ok((self.commits.lock().unwrap().len() - 1).to_string())
     }
 
     async fn tip(&self) -> Result<Option<String>, SourceError> {
+        if let Some((_, tip)) = self.stuck.lock().unwrap().clone() {
+            return Ok(Some(tip));
+        }
         self.fetch().await.map(Some)
     }
 

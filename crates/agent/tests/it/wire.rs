@@ -1,6 +1,6 @@
 //! Between the agent and the cluster: counts requests, answers badly, or stops the world.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use foreshore_cluster::Client;
@@ -41,6 +41,8 @@ struct Shared {
     /// Requests about leases: they go by the clock, so rules by number leave them alone.
     leases: Mutex<Vec<String>>,
     cut: AtomicBool,
+    /// So many watches are told that history is gone.
+    forgotten: AtomicUsize,
 }
 
 impl Wire {
@@ -75,6 +77,11 @@ impl Wire {
         self.shared.cut.store(is_cut, Ordering::SeqCst);
     }
 
+    /// Answers the next watches as a server does that has compacted its history.
+    pub(crate) fn forget_history(&self, watches: usize) {
+        self.shared.forgotten.store(watches, Ordering::SeqCst);
+    }
+
     /// Returns the requests about leases so far.
     pub(crate) fn leases(&self) -> Vec<String> {
         self.shared.leases.lock().unwrap().clone()
@@ -106,7 +113,14 @@ impl Wire {
             request.uri().path_and_query().unwrap()
         );
         let is_watch = request.method() == Method::GET && line.contains("watch=true");
-        let fate = if is_watch {
+        let one_less = |count: usize| count.checked_sub(1);
+        let is_forgotten = is_watch
+            && (self.shared.forgotten)
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less)
+                .is_ok();
+        let fate = if is_forgotten {
+            Fate::Refused(410)
+        } else if is_watch {
             Fate::Pass
         } else if self.shared.cut.load(Ordering::SeqCst) {
             Fate::Lost
