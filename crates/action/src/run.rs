@@ -30,6 +30,8 @@ pub struct Options {
     pub input: Input,
     /// What it is confined to; none for an action that may do what its user may.
     pub jail: Option<Jail>,
+    /// How long it may take.
+    pub timeout: Option<Duration>,
 }
 
 /// Where what a program prints goes.
@@ -56,6 +58,10 @@ pub enum Input {
 
 /// What is kept of a captured output; the end of it is what matters.
 const CAPTURED_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Who prints more than this where it is captured is ended: it would fill the disk.
+const PRINTED_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How an action ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +94,10 @@ pub enum ActionError {
     Memory(crate::memory::MemoryError),
     #[error("`{program}` was interrupted")]
     Interrupted { program: String },
+    #[error("`{program}` took longer than the {} s that its action may take, and was ended", limit.as_secs_f64())]
+    TooLong { program: String, limit: Duration },
+    #[error("`{program}` printed more than {} MiB, and was ended", PRINTED_BYTES_MAX >> 20)]
+    TooMuchOutput { program: String },
 }
 
 /// Runs a program with our terminal; when asked to stop, ends it with everything it started.
@@ -107,20 +117,69 @@ pub async fn run(command: &Command, options: &Options, stop: Stop) -> Result<End
         program: program.clone(),
         cause,
     };
-    tokio::select! {
-        status = child.wait() => Ok(Ended {
-            code: code(status.map_err(wait)?),
-            elapsed: started.elapsed(),
-            output: captured.map(read_back).transpose().map_err(wait)?.unwrap_or_default(),
-        }),
+    let ended = tokio::select! {
+        status = child.wait() => Ok(status.map_err(wait)?),
         () = stop.asked(options.input == Input::Terminal) => {
+            Err(ActionError::Interrupted { program: program.clone() })
+        }
+        limit = too_long(options.timeout) => {
+            Err(ActionError::TooLong { program: program.clone(), limit })
+        }
+        () = too_much(captured.as_ref()) => {
+            Err(ActionError::TooMuchOutput { program: program.clone() })
+        }
+    };
+    match ended {
+        Ok(status) => Ok(Ended {
+            code: code(status),
+            elapsed: started.elapsed(),
+            output: captured
+                .map(read_back)
+                .transpose()
+                .map_err(wait)?
+                .unwrap_or_default(),
+        }),
+        Err(why) => {
             let whole_group = options.input != Input::Terminal;
-            end(pid, Signal::TERM, whole_group).map_err(wait)?;
-            if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
+            // Who fills the disk is not asked first.
+            let grace = match why {
+                ActionError::TooMuchOutput { .. } => Duration::ZERO,
+                _ => GRACE,
+            };
+            if !grace.is_zero() {
+                end(pid, Signal::TERM, whole_group).map_err(wait)?;
+            }
+            if tokio::time::timeout(grace, child.wait()).await.is_err() {
                 end(pid, Signal::KILL, whole_group).map_err(wait)?;
                 child.wait().await.map_err(wait)?;
             }
-            Err(ActionError::Interrupted { program })
+            Err(why)
+        }
+    }
+}
+
+/// Waits until an action has taken as long as it may.
+async fn too_long(limit: Option<Duration>) -> Duration {
+    match limit {
+        Some(limit) => {
+            tokio::time::sleep(limit).await;
+            limit
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until more is printed than anybody reads.
+async fn too_much(captured: Option<&File>) {
+    let Some(file) = captured else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::time::sleep(LOOK).await;
+        // A file that cannot be looked at any more does not grow for ever either.
+        let length = file.metadata().map_or(0, |metadata| metadata.len());
+        if length > PRINTED_BYTES_MAX {
+            return;
         }
     }
 }
@@ -235,7 +294,35 @@ mod tests {
             output: Output::ToStderr,
             input: Input::None,
             jail: None,
+            timeout: None,
         }
+    }
+
+    #[tokio::test]
+    async fn who_takes_too_long_or_prints_without_end_is_ended_by_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let slow = Options {
+            timeout: Some(Duration::from_millis(50)),
+            ..options(&directory)
+        };
+        let error = run(&shell("sleep 600 & wait"), &slow, Stop::default())
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`/bin/sh` took longer than the 0.05 s that its action may take, and was ended"
+        );
+        let loud = Options {
+            output: Output::Capture,
+            ..options(&directory)
+        };
+        let error = run(&shell("trap '' TERM; yes & wait"), &loud, Stop::default())
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`/bin/sh` printed more than 256 MiB, and was ended"
+        );
     }
 
     #[tokio::test]

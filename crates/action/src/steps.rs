@@ -29,6 +29,8 @@ pub struct Step {
     pub command: Option<Command>,
     /// Without declared inputs it is done every time.
     pub inputs: Inputs,
+    /// How long it may take.
+    pub timeout: Option<Duration>,
 }
 
 /// How one action went.
@@ -92,6 +94,7 @@ pub async fn run_steps(
                         Output::Capture
                     },
                     input: if alone { options.input } else { Input::None },
+                    timeout: step.timeout,
                     ..options.clone()
                 },
                 memory: memory.cloned().zip(key),
@@ -209,6 +212,7 @@ mod tests {
                 output: None,
             }),
             inputs: Inputs::default(),
+            timeout: None,
         }
     }
 
@@ -220,6 +224,7 @@ mod tests {
             output: Output::Capture,
             input: Input::None,
             jail: None,
+            timeout: None,
         }
     }
 

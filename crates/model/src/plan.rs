@@ -171,6 +171,9 @@ pub struct Action {
     /// Where it may write when it is jailed, besides the service's directory and the build cache.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub writes: Vec<String>,
+    /// How long it may take, `90s`, `10m`; without it nobody ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<String>,
     /// What to run instead, once this should no longer be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deprecated: Option<String>,

@@ -1,6 +1,7 @@
 //! Arguments of an action: words of the command line, checked against their types.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use foreshore_model::nearest;
 use foreshore_model::plan::{Action, Argument, ArgumentKind};
@@ -147,7 +148,7 @@ fn checked(
                 && !value.contains('\0')
                 && value.split('/').all(|part| !matches!(part, "" | ".."))
         }
-        ArgumentKind::Duration => is_duration(&value),
+        ArgumentKind::Duration => duration(&value).is_some(),
     };
     if !fits {
         return Err(wrong(match argument.kind {
@@ -163,13 +164,20 @@ fn checked(
     Ok(value.into())
 }
 
-fn is_duration(text: &str) -> bool {
-    let digits = text
-        .strip_suffix("ms")
-        .or_else(|| text.strip_suffix(['s', 'm', 'h', 'd']));
-    digits.is_some_and(|digits| {
-        !digits.is_empty() && digits.len() < 10 && digits.bytes().all(|byte| byte.is_ascii_digit())
-    })
+/// Reads a duration as plans write it: a whole number and `ms`, `s`, `m`, `h` or `d`.
+pub fn duration(text: &str) -> Option<Duration> {
+    let (digits, milliseconds) = [
+        ("ms", 1),
+        ("s", 1000),
+        ("m", 60_000),
+        ("h", 3_600_000),
+        ("d", 86_400_000),
+    ]
+    .into_iter()
+    .find_map(|(unit, milliseconds)| Some((text.strip_suffix(unit)?, milliseconds)))?;
+    let plain = digits.len() < 10 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = digits.parse().ok().filter(|_| plain)?;
+    Some(Duration::from_millis(number * milliseconds))
 }
 
 #[cfg(test)]
@@ -192,6 +200,35 @@ mod tests {
         let given = parse_words("run", &action(), &words).map_err(|error| error.to_string())?;
         let found = arguments("run", &action(), &given).map_err(|error| error.to_string())?;
         Ok(json!(found))
+    }
+
+    #[test]
+    fn a_duration_has_a_number_and_a_unit() {
+        for (text, seconds) in [
+            ("90s", 90.0),
+            ("5m", 300.0),
+            ("250ms", 0.25),
+            ("1d", 86_400.0),
+        ] {
+            assert_eq!(
+                duration(text),
+                Some(Duration::from_secs_f64(seconds)),
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "s",
+            "5",
+            "5 m",
+            "-5s",
+            "+5s",
+            "1.5h",
+            "5M",
+            "9999999999s",
+        ] {
+            assert_eq!(duration(text), None, "{text}");
+        }
     }
 
     #[test]

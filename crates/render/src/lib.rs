@@ -15,7 +15,7 @@ mod template;
 mod validate;
 mod variables;
 
-pub use arguments::{ArgumentError, arguments, parse_words};
+pub use arguments::{ArgumentError, arguments, duration, parse_words};
 pub use command::{Command, Host, command};
 pub use error::RenderError;
 pub use graph::{GraphError, order};

@@ -151,6 +151,26 @@ mod tests {
     }
 
     #[test]
+    fn what_a_template_may_print_has_an_end() {
+        let text = format!(
+            "{{% for a in range(9) %}}{}{{% endfor %}}",
+            "x".repeat(400_000)
+        );
+        let plan = Plan {
+            file: foreshore_model::yaml::read("plan.yaml", "name: p\ndescription: d\n").unwrap(),
+            hash: foreshore_model::Digest::of(b"p"),
+            commit: None,
+            templates: [("large.yaml".to_owned(), text)].into(),
+        };
+        let templates = Templates::of(&plan).unwrap();
+        let error = templates.render("large.yaml", &json!({})).unwrap_err();
+        assert!(
+            matches!(&error, RenderError::TooLarge { template, .. } if template == "large.yaml"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn an_endless_loop_ends() {
         let text = "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}";
         let error = render("loop.yaml", text, &json!({}))

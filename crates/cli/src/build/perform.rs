@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use foreshore_action::{
     Finished, Input, Inputs, Jail, Memory, Options, Output, State, Step, Stop, run_steps,
 };
+use foreshore_model::plan::Action;
 use foreshore_model::{ExitCode, Plan, clock};
 use foreshore_render::{GraphError, RenderError};
 
@@ -94,6 +96,7 @@ pub(crate) async fn perform(
         whole_environment: false,
         output: surroundings.output,
         input: surroundings.input,
+        timeout: None,
     };
     let memory = Memory::new(cache()?.join("actions"));
     let steps = run_steps(steps, &options, Some(&memory), &stop, |step| {
@@ -209,7 +212,9 @@ fn prepare(
         if name == action {
             output = command.as_ref().and_then(|command| command.output.clone());
         }
+        let timeout = timeout(&name, declared)?;
         steps.push(Step {
+            timeout,
             name,
             needs,
             command,
@@ -220,6 +225,17 @@ fn prepare(
         });
     }
     Ok((steps, output))
+}
+
+fn timeout(name: &str, declared: &Action) -> Result<Option<Duration>, Failure> {
+    let Some(text) = &declared.timeout else {
+        return Ok(None);
+    };
+    foreshore_render::duration(text).map(Some).ok_or_else(|| {
+        Failure::usage(format!(
+            "`timeout` of action `{name}` is `{text}`, which is no duration such as 90s, 5m or 2h"
+        ))
+    })
 }
 
 fn unknown(plan: &Plan, error: &GraphError) -> Failure {

@@ -8,6 +8,7 @@ use std::process::Command;
 use clap::Args;
 use foreshore_action::Confinement;
 use foreshore_model::ExitCode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -15,6 +16,30 @@ use crate::terminal::Outcome;
 
 /// What a shell answers for a program that is not there.
 const NO_PROGRAM: u8 = 127;
+
+/// How many processes and threads an action may add to those there are.
+const PROCESSES: u64 = 4096;
+
+/// Keeps an action that starts itself over and over from taking the machine along.
+///
+/// The kernel counts all processes of the user, and does not count for root.
+fn bound_processes() -> std::io::Result<()> {
+    // Running and all: `0.00 0.01 0.05 1/345 6789`.
+    let load = std::fs::read_to_string("/proc/loadavg")?;
+    let all = load
+        .split_ascii_whitespace()
+        .nth(3)
+        .and_then(|counts| counts.split_once('/')?.1.parse::<u64>().ok())
+        .unwrap_or(0);
+    let wanted = all + PROCESSES;
+    let now = getrlimit(Resource::Nproc);
+    let limit = |limit: Option<u64>| Some(limit.map_or(wanted, |limit| limit.min(wanted)));
+    let bounded = Rlimit {
+        current: limit(now.current),
+        maximum: limit(now.maximum),
+    };
+    Ok(setrlimit(Resource::Nproc, bounded)?)
+}
 
 /// Run a program that can only reach the given folders
 #[derive(Debug, Args)]
@@ -56,6 +81,12 @@ pub(crate) fn run(args: &JailedArgs, context: &Context) -> Result<Outcome, Failu
             .terminal
             .warn("this kernel has no Landlock: the action runs without a jail");
     }
+    bound_processes().map_err(|error| {
+        Failure::new(
+            ExitCode::Failed,
+            format!("cannot bound the processes of an action: {error}"),
+        )
+    })?;
     let error = Command::new(program).args(words).exec();
     if error.kind() == std::io::ErrorKind::NotFound {
         context.terminal.warn(&format!(

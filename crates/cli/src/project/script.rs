@@ -51,6 +51,7 @@ pub(crate) async fn run_script(
         output: Output::Inherit,
         input,
         jail: None,
+        timeout: None,
     };
     for (index, action) in script.actions.iter().enumerate() {
         let Some(shell) = &action.shell else {

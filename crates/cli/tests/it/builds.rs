@@ -24,7 +24,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
 fn shell(root: &Path) -> Result<Shell> {
     let tools = root.join("tools");
     fs::create_dir_all(&tools)?;
-    for program in ["git", "sh", "cp", "env", "touch", "cat", "true"] {
+    for program in ["git", "sh", "cp", "env", "touch", "cat", "true", "sleep"] {
         let found =
             ["/usr/bin", "/bin", "/usr/local/bin"].map(|folder| Path::new(folder).join(program));
         let found = found.iter().find(|path| path.is_file());
@@ -67,6 +67,33 @@ fn archive(store: &Store, image: &Image, path: &Path) -> Result<()> {
     Ok(archive.finish()?)
 }
 
+/// Puts a tool there that speaks buildah's words: it writes down what it was asked, and an image.
+fn stand_in(root: &Path) -> Result<Image> {
+    let store = Store::open(&root.join("images"))?;
+    write(&root.join("program"), "program")?;
+    let options = PackOptions {
+        entries: vec![Entry {
+            source: root.join("program"),
+            target: "/app".to_owned(),
+        }],
+        ..PackOptions::default()
+    };
+    let image = pack(&store, &options)?.image;
+    let made = root.join("made.tar");
+    archive(&store, &image, &made)?;
+    let script = format!(
+        "#!/bin/sh\necho \"$@\" >> {log}\ncase $1 in push) cp {made} \"${{3#oci-archive:}}\";; esac\n",
+        log = root.join("asked").display(),
+        made = made.display(),
+    );
+    write(&root.join("tools/buildah"), &script)?;
+    fs::set_permissions(
+        root.join("tools/buildah"),
+        fs::Permissions::from_mode(0o755),
+    )?;
+    Ok(image)
+}
+
 const BOX: &str = "name: box
 owner: shop
 plan: container
@@ -107,26 +134,7 @@ async fn a_dockerfile_is_built_by_the_tool_that_is_there_or_refused_by_name() ->
         &["none of buildah, podman, docker", "install buildah"],
     )?;
 
-    let store = Store::open(&stage.folder.path().join("images"))?;
-    write(&stage.folder.path().join("program"), "program")?;
-    let options = PackOptions {
-        entries: vec![Entry {
-            source: stage.folder.path().join("program"),
-            target: "/app".to_owned(),
-        }],
-        ..PackOptions::default()
-    };
-    let image = pack(&store, &options)?.image;
-    let made = stage.folder.path().join("made.tar");
-    archive(&store, &image, &made)?;
-    // A stand-in that speaks buildah's words: it writes down what it was asked, and the image.
-    let script = format!(
-        "#!/bin/sh\necho \"$@\" >> {log}\ncase $1 in push) cp {made} \"${{3#oci-archive:}}\";; esac\n",
-        log = stage.folder.path().join("asked").display(),
-        made = made.display(),
-    );
-    write(&tools.join("buildah"), &script)?;
-    fs::set_permissions(tools.join("buildah"), fs::Permissions::from_mode(0o755))?;
+    let image = stand_in(stage.folder.path())?;
     let answer = json(&shell.raw(build).await?)?;
     let reference = text(&answer, "/image")?;
     ensure!(
@@ -408,6 +416,62 @@ async fn stages_and_reports_are_part_of_the_artifact() -> Result<()> {
     ensure!(
         again["digest"] == record["digest"],
         "the same build has the same digest"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_action_without_end_is_ended_and_what_is_deprecated_is_told() -> Result<()> {
+    let stage = Stage::new("bounds")?;
+    let plan = "name: own
+description: d
+variables:
+  old: {type: string, description: d, default: x, deprecated: set `new` instead}
+actions:
+  slow: {description: d, timeout: 1s, command: [sleep, '600']}
+  wrong: {description: d, timeout: soon, command: ['true']}
+  gone: {description: d, deprecated: use `slow`, command: ['true']}
+  limits: {description: d, command: [cat, /proc/self/limits]}
+";
+    let root = stage.folder.path();
+    let shell = service_with_actions(root)?;
+    write(&root.join("shop/plan/plan.yaml"), plan)?;
+    let service = JAILED.replace("ports:", "variables: {old: other}\nports:");
+    write(&root.join("shop/foreshore.yaml"), &service)?;
+    let run = async |words: &[&str]| shell.raw([&["run", "-C", "shop"], words].concat()).await;
+    said(
+        &run(&["slow"]).await?,
+        1,
+        &["`sleep` took longer than the 1 s that its action may take"],
+    )?;
+    said(
+        &run(&["wrong"]).await?,
+        2,
+        &["is `soon`, which is no duration"],
+    )?;
+    said(
+        &run(&["gone"]).await?,
+        0,
+        &[
+            "action `gone` is deprecated: use `slow`",
+            "variable `old` is deprecated: set `new` instead",
+        ],
+    )?;
+    let free = run(&["limits"]).await?;
+    let in_ci = service_with_actions(root)?.env("CI", "true");
+    write(&root.join("shop/plan/plan.yaml"), plan)?;
+    let bound = in_ci.raw(["run", "-C", "shop", "limits"]).await?;
+    said(&bound, 0, &[])?;
+    let bounds = |text: &str| {
+        let line = text.lines().find(|line| line.starts_with("Max processes"));
+        let word = line.and_then(|line| line.split_ascii_whitespace().nth(2));
+        word.and_then(|word| word.parse::<u64>().ok())
+    };
+    let number = bounds(&bound.stdout).context("a jailed action has a bound")?;
+    let before = bounds(&free.stdout).unwrap_or(u64::MAX);
+    ensure!(
+        number <= before && number < 1_000_000,
+        "{number} of {before}"
     );
     Ok(())
 }

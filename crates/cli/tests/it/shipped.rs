@@ -2,6 +2,7 @@
 
 mod elsewhere;
 mod forged;
+mod rebuilt;
 mod secrets;
 mod stolen;
 
@@ -92,6 +93,7 @@ async fn every_shipped_plan_is_built_once_and_the_same_artifacts_run_on_both_gro
     elsewhere::the_same_artifacts_run_on_a_real_control_plane(&stage).await?;
     artifacts_are_told_and_verified(&stage, &web).await?;
     secrets::a_new_value_restarts_the_pods_and_is_nowhere_in_plain(&stage, &ingress).await?;
+    rebuilt::everything_is_back_with_the_key_alone(&stage).await?;
     stolen::a_stolen_ci_token_changes_nothing(&stage, &web).await?;
     forged::what_is_not_the_artifact_is_not_applied(&stage, &ingress).await?;
     expect(0, stage.foreshore(&["down"]).await?)?;

@@ -67,6 +67,7 @@ pub(super) async fn build(
         output: Output::ToStderr,
         input: Input::None,
         jail: None,
+        timeout: None,
     };
     let [build, save, remove] = commands(tool, dockerfile, &directory, &tag, &archive.path);
     let asked = Asked {

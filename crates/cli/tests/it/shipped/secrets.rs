@@ -12,7 +12,7 @@ use crate::stage::{Stage, text};
 const FIRST: &str = "correct horse battery staple";
 const SECOND: &str = "tr0ub4dor and three more";
 /// What the values look like in base64, as a Kubernetes Secret writes them.
-const ENCODED: [&str; 2] = [
+pub(super) const ENCODED: [&str; 2] = [
     "Y29ycmVjdCBob3JzZSBiYXR0ZXJ5IHN0YXBsZQ",
     "dHIwdWI0ZG9yIGFuZCB0aHJlZSBtb3Jl",
 ];
