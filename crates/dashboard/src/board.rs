@@ -35,6 +35,11 @@ impl Board {
         }
     }
 
+    /// Counts changes: whoever read this before looking knows of as many at least.
+    pub(crate) fn version(&self) -> u64 {
+        *self.changed.borrow()
+    }
+
     /// Starts to watch a cluster, until shutdown.
     pub(crate) fn attach(
         &self,

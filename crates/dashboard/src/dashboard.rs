@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Router;
 use foreshore_identity::{Principal, Right};
@@ -21,6 +22,7 @@ use crate::listing::Facts;
 use crate::live::{Key, Make, Views};
 use crate::loads;
 use crate::login::Login;
+use crate::page::pods::Gathered;
 use crate::routes;
 use crate::routes::entrance::Entrance;
 use crate::running::{self, Running};
@@ -64,6 +66,7 @@ impl std::fmt::Debug for Dashboard {
 /// What all pages share.
 pub(crate) struct Inner {
     pub(crate) board: Arc<Board>,
+    pub(crate) gathered: Arc<Gathered>,
     pub(crate) desk: Desk,
     pub(crate) world: watch::Receiver<Arc<World>>,
     pub(crate) loads: watch::Receiver<Arc<Loads>>,
@@ -82,6 +85,10 @@ impl Inner {
     /// Everything that pages are made of, as of now.
     pub(crate) fn facts(&self, may_act: bool) -> Facts {
         Facts {
+            gathered: self.gathered.clone(),
+            version: self.board.version(),
+            stale: Arc::default(),
+            whole: true,
             sites: self.board.sites(),
             world: self.world.borrow().clone(),
             jobs: self.jobs.clone(),
@@ -114,11 +121,16 @@ impl Dashboard {
             shutdown.clone(),
         ));
         let jobs = Arc::new(Jobs::new(board.clone()));
+        let gathered: Arc<Gathered> = Arc::default();
         let make: Make = {
             let (board, world, jobs) = (board.clone(), world.clone(), jobs.clone());
-            let loads = loads.clone();
+            let (loads, kept) = (loads.clone(), gathered.clone());
             Arc::new(move |(page, query, may_act): &Key| {
                 let facts = Facts {
+                    gathered: kept.clone(),
+                    version: board.version(),
+                    stale: Arc::default(),
+                    whole: false,
                     sites: board.sites(),
                     world: world.borrow().clone(),
                     jobs: jobs.clone(),
@@ -129,6 +141,7 @@ impl Dashboard {
                 let mut view = page.view(query, &facts)?;
                 view.parts
                     .push(crate::view::Part::Live("data", crate::frame::data(&facts)));
+                view.stale = facts.stale.load(Ordering::Relaxed);
                 Some(view)
             })
         };
@@ -136,6 +149,7 @@ impl Dashboard {
         Ok(Self {
             inner: Arc::new(Inner {
                 board,
+                gathered,
                 desk,
                 world,
                 loads,

@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use foreshore_model::api::load::Loads;
 use jiff::Timestamp;
 
 use crate::cell::{Column, Row};
 use crate::html::Html;
+use crate::page::pods::Gathered;
 use crate::query::Query;
 use crate::site::Site;
 use crate::view::{Part, TableView};
@@ -26,6 +28,13 @@ pub(crate) struct Facts {
     pub(crate) jobs: Arc<crate::act::Jobs>,
     pub(crate) loads: Arc<Loads>,
     pub(crate) now: Timestamp,
+    /// One look at all pods for everybody, and which changes this moment knows of.
+    pub(crate) gathered: Arc<Gathered>,
+    pub(crate) version: u64,
+    /// Set where something was shown that knows of fewer changes.
+    pub(crate) stale: Arc<AtomicBool>,
+    /// Whether what never changes is wanted too, like the choices of a filter.
+    pub(crate) whole: bool,
     /// Whether the reader may change anything; else no buttons are shown.
     pub(crate) may_act: bool,
 }
@@ -73,24 +82,11 @@ pub(crate) struct Selected<I> {
 pub(crate) fn select<L: Listing>(listing: &L, query: &Query, facts: &Facts) -> Selected<L::Item> {
     let mut items = listing.gather(facts);
     let all = items.len();
-    let choices = listing
-        .facets()
-        .iter()
-        .map(|(key, title)| {
-            let mut values: BTreeSet<Cow<'_, str>> = BTreeSet::new();
-            for item in &items {
-                let value = listing.facet(item, key);
-                if !value.is_empty() && values.len() < CHOICES_MAX && !values.contains(&value) {
-                    values.insert(value);
-                }
-            }
-            (
-                *key,
-                *title,
-                values.into_iter().map(Cow::into_owned).collect(),
-            )
-        })
-        .collect();
+    let choices = if facts.whole {
+        choices(listing, &items)
+    } else {
+        Vec::new()
+    };
     let wanted: Vec<(&str, &str)> = listing
         .facets()
         .iter()
@@ -121,6 +117,28 @@ pub(crate) fn select<L: Listing>(listing: &L, query: &Query, facts: &Facts) -> S
     }
 }
 
+type Choices = Vec<(&'static str, &'static str, Vec<String>)>;
+
+fn choices<L: Listing>(listing: &L, items: &[L::Item]) -> Choices {
+    let facets = listing.facets().iter();
+    let choice = facets.map(|(key, title)| {
+        let mut values: HashSet<Cow<'_, str>> = HashSet::new();
+        for item in items {
+            let value = listing.facet(item, key);
+            if !value.is_empty() && !values.contains(&value) {
+                values.insert(value);
+                if values.len() == CHOICES_MAX {
+                    break;
+                }
+            }
+        }
+        let mut values: Vec<String> = values.into_iter().map(Cow::into_owned).collect();
+        values.sort_unstable();
+        (*key, *title, values)
+    });
+    choice.collect()
+}
+
 /// Makes the parts of a page that shows a list.
 pub(crate) fn parts<L: Listing>(listing: &L, query: &Query, facts: &Facts) -> Vec<Part> {
     let Selected {
@@ -144,8 +162,12 @@ pub(crate) fn parts<L: Listing>(listing: &L, query: &Query, facts: &Facts) -> Ve
     } else {
         listing.empty(facts)
     };
+    let mut filter_part = Html::new();
+    if facts.whole {
+        filter_part = filter(listing.path(), query, &choices);
+    }
     vec![
-        Part::Fixed(filter(listing.path(), query, &choices)),
+        Part::Fixed(filter_part),
         Part::Table(TableView {
             id: "rows",
             head: head(listing, query, facts),

@@ -40,12 +40,15 @@ struct Shown {
     parts: BTreeMap<&'static str, (u64, String)>,
     tables: BTreeMap<&'static str, Vec<(String, u64, String)>>,
     gone: bool,
+    /// Something changed since what this is made of was looked at.
+    stale: bool,
 }
 
 impl Shown {
     fn of(view: Option<View>) -> Self {
         let mut shown = Self {
             gone: view.is_none(),
+            stale: view.as_ref().is_some_and(|view| view.stale),
             ..Self::default()
         };
         for part in view.into_iter().flat_map(|view| view.parts) {
@@ -188,7 +191,11 @@ impl Views {
                 }
             }
             changed.mark_unchanged();
-            sender.send_replace(Arc::new(Shown::of((self.make)(&key))));
+            let shown = Shown::of((self.make)(&key));
+            if shown.stale {
+                changed.mark_changed();
+            }
+            sender.send_replace(Arc::new(shown));
         }
     }
 }
@@ -258,6 +265,7 @@ mod tests {
         Shown::of(Some(View {
             title: String::new(),
             parts: vec![Part::Table(table)],
+            stale: false,
         }))
     }
 

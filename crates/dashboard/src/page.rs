@@ -137,7 +137,11 @@ impl Page {
                 listing::parts(&checks::Checks, query, facts),
             ),
         };
-        Some(View { title, parts })
+        Some(View {
+            title,
+            parts,
+            stale: false,
+        })
     }
 }
 

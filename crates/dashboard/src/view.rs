@@ -7,6 +7,8 @@ use crate::html::Html;
 pub(crate) struct View {
     pub(crate) title: String,
     pub(crate) parts: Vec<Part>,
+    /// Something changed since what this is made of was looked at.
+    pub(crate) stale: bool,
 }
 
 /// One part; those with a name are sent again when they change.

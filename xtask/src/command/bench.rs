@@ -1,5 +1,6 @@
 //! `bench`: measures something and writes it to docs/benchmarks.md.
 
+mod dashboard;
 mod engine;
 mod figures;
 mod load;
@@ -60,6 +61,8 @@ enum Benchmark {
     Releases,
     /// Pods, their rolling updates, their ingress beside nginx, their logs
     Pods,
+    /// The pages over 5,000 pods; `--rounds` is for how many minutes a tab stays open
+    Dashboard,
     /// Plans, rendering beside helm, images, the registry beside Debian's
     Plans,
 }
@@ -127,6 +130,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             let words = ["--rounds".to_owned(), rounds.to_string()];
             figures::measure("Pods", "pods", &words)
         }
+        Benchmark::Dashboard => dashboard::measure(rounds),
         Benchmark::Plans => plans(rounds),
     }?;
     Ok(ExitCode::SUCCESS)

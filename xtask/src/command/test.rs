@@ -13,7 +13,7 @@ use crate::{
     tools::{self, Cache},
 };
 
-mod browser;
+pub(crate) mod browser;
 mod deny;
 mod shared;
 

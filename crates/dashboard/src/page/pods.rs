@@ -1,8 +1,10 @@
 //! The pods page: status, readiness of each container, restarts, the application's own check, where.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
-use std::sync::Arc;
+use std::cmp;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::cell::{Button, Cell, Column, Row, Tone};
 use crate::listing::{Facts, Listing, contains};
@@ -15,6 +17,7 @@ use crate::usage::Taken;
 pub(crate) struct Pods;
 
 /// A pod and where it was found.
+#[derive(Debug)]
 pub(crate) struct Item {
     pub(crate) site: Arc<str>,
     pub(crate) pod: Arc<Pod>,
@@ -57,7 +60,49 @@ const COLUMNS: &[Column] = &[
     Column::buttons(),
 ];
 
-pub(crate) fn gather(facts: &Facts) -> Vec<Item> {
+/// How long one look at all pods serves everybody; whoever must not miss what came since looks again.
+const KEPT: Duration = Duration::from_millis(100);
+
+/// All pods as they were last looked at, the worst first.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    last: Mutex<Option<Look>>,
+}
+
+#[derive(Debug)]
+struct Look {
+    version: u64,
+    at: Instant,
+    items: Vec<Arc<Item>>,
+}
+
+/// Returns all pods, the worst first; one look serves all views of the same moment.
+pub(crate) fn gather(facts: &Facts) -> Vec<Arc<Item>> {
+    let mut last = facts
+        .gathered
+        .last
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let version = facts.version;
+    if let Some(look) = last.as_ref() {
+        if look.version == version {
+            return look.items.clone();
+        }
+        if look.at.elapsed() < KEPT {
+            facts.stale.store(true, Ordering::Relaxed);
+            return look.items.clone();
+        }
+    }
+    let items: Vec<Arc<Item>> = look(facts).into_iter().map(Arc::new).collect();
+    *last = Some(Look {
+        version,
+        at: Instant::now(),
+        items: items.clone(),
+    });
+    items
+}
+
+fn look(facts: &Facts) -> Vec<Item> {
     let mut items = Vec::new();
     for site in &facts.sites {
         let name: Arc<str> = site.name.as_str().into();
@@ -80,11 +125,17 @@ pub(crate) fn gather(facts: &Facts) -> Vec<Item> {
             });
         }
     }
+    items.sort_by(worst_first);
     items
 }
 
+fn worst_first(one: &Item, other: &Item) -> cmp::Ordering {
+    let order = one.pod.tone.cmp(&other.pod.tone);
+    order.then_with(|| one.place().cmp(&other.place()))
+}
+
 impl Listing for Pods {
-    type Item = Item;
+    type Item = Arc<Item>;
 
     fn path(&self) -> &'static str {
         "/pods"
@@ -105,11 +156,11 @@ impl Listing for Pods {
         ]
     }
 
-    fn gather(&self, facts: &Facts) -> Vec<Item> {
+    fn gather(&self, facts: &Facts) -> Vec<Arc<Item>> {
         gather(facts)
     }
 
-    fn facet<'a>(&self, item: &'a Item, key: &str) -> Cow<'a, str> {
+    fn facet<'a>(&self, item: &'a Arc<Item>, key: &str) -> Cow<'a, str> {
         Cow::Borrowed(match key {
             "environment" => item.environment.as_deref().unwrap_or_default(),
             "site" => &item.site,
@@ -126,7 +177,7 @@ impl Listing for Pods {
         })
     }
 
-    fn mentions(&self, item: &Item, word: &str) -> bool {
+    fn mentions(&self, item: &Arc<Item>, word: &str) -> bool {
         let pod = &item.pod;
         [
             &pod.name,
@@ -147,7 +198,7 @@ impl Listing for Pods {
                 .any(|container| contains(&container.image, word))
     }
 
-    fn compare(&self, column: &str, one: &Item, other: &Item) -> Ordering {
+    fn compare(&self, column: &str, one: &Arc<Item>, other: &Arc<Item>) -> cmp::Ordering {
         let (left, right) = (&one.pod, &other.pod);
         match column {
             "name" => left.name.cmp(&right.name),
@@ -166,14 +217,11 @@ impl Listing for Pods {
             "node" => left.node.cmp(&right.node),
             // The youngest has the smallest age.
             "age" => right.created.cmp(&left.created),
-            _ => left
-                .tone
-                .cmp(&right.tone)
-                .then_with(|| one.place().cmp(&other.place())),
+            _ => worst_first(one, other),
         }
     }
 
-    fn row(&self, item: &Item, _: &Facts) -> Row {
+    fn row(&self, item: &Arc<Item>, _: &Facts) -> Row {
         row(item)
     }
 

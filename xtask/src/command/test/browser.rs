@@ -122,12 +122,18 @@ fn pages(cache: &Cache) -> Result<Tally> {
 }
 
 /// The tests beside the modules they need, which are fetched once for each lock file.
-fn folder(cache: &Cache) -> Result<PathBuf> {
+pub(crate) fn folder(cache: &Cache) -> Result<PathBuf> {
     let sources = repository::root().join(SOURCES);
     let lock = fs::read(sources.join("package-lock.json")).context("cannot read the lock file")?;
     let folder = cache.tool("browser", &hex::encode(&Sha256::digest(&lock)[..8]));
     fs::create_dir_all(&folder).context("cannot make the folder of the browser tests")?;
-    for name in ["package.json", "package-lock.json", "run.mjs", "ground.mjs"] {
+    for name in [
+        "package.json",
+        "package-lock.json",
+        "run.mjs",
+        "ground.mjs",
+        "bench.mjs",
+    ] {
         fs::copy(sources.join(name), folder.join(name))
             .with_context(|| format!("cannot copy `{name}`"))?;
     }
