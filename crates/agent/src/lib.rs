@@ -37,7 +37,7 @@ mod fixture;
 pub use agent::{Agent, Handle, OptionsError};
 pub use checks::{CONTRACT, CheckOptions};
 pub use desired::{Desired, DesiredError, desired};
-pub use foreshore_git::Credential;
+pub use foreshore_git::{Credential, Signer};
 pub use foreshore_secret::Key;
 pub use hooks::{Hook, HookError, Moment};
 pub use lease::Terms;

@@ -27,6 +27,18 @@ pub enum ConnectError {
         context: String,
         present: String,
     },
+    #[error(
+        "kubeconfig `{path}` runs a program (`{field}`) for user `{user}`; use one with a token or a certificate"
+    )]
+    RunsProgram {
+        path: PathBuf,
+        user: String,
+        field: &'static str,
+    },
+    #[error(
+        "kubeconfig `{path}` does not check who answers as cluster `{cluster}` (`insecure-skip-tls-verify`); name its certificate authority"
+    )]
+    Insecure { path: PathBuf, cluster: String },
     #[error("kubeconfig `{path}` names no current context")]
     NoContext { path: PathBuf },
     #[error("cannot use context `{context}` of kubeconfig `{path}`")]
@@ -82,6 +94,7 @@ pub async fn connect(kubeconfig: &Path, context: Option<&str>) -> Result<Client,
             present: names.join(", "),
         });
     }
+    check(&file, &context, &path)?;
     let options = KubeConfigOptions {
         context: Some(context.clone()),
         ..KubeConfigOptions::default()
@@ -100,6 +113,44 @@ pub async fn connect(kubeconfig: &Path, context: Option<&str>) -> Result<Client,
     })
 }
 
+/// Refuses what would run somebody's program, or believe whoever answers.
+fn check(file: &Kubeconfig, context: &str, path: &Path) -> Result<(), ConnectError> {
+    let chosen = file.contexts.iter().find(|known| known.name == context);
+    let Some(chosen) = chosen.and_then(|chosen| chosen.context.as_ref()) else {
+        return Ok(());
+    };
+    let user = chosen.user.clone().unwrap_or_default();
+    let of_user = file.auth_infos.iter().find(|known| known.name == user);
+    if let Some(info) = of_user.and_then(|known| known.auth_info.as_ref()) {
+        let field = match (info.exec.is_some(), info.auth_provider.is_some()) {
+            (true, _) => Some("exec"),
+            (_, true) => Some("auth-provider"),
+            _ => None,
+        };
+        if let Some(field) = field {
+            return Err(ConnectError::RunsProgram {
+                path: path.to_owned(),
+                user,
+                field,
+            });
+        }
+    }
+    let of_cluster = file
+        .clusters
+        .iter()
+        .find(|known| known.name == chosen.cluster);
+    let is_insecure = of_cluster
+        .and_then(|known| known.cluster.as_ref())
+        .is_some_and(|cluster| cluster.insecure_skip_tls_verify == Some(true));
+    if is_insecure {
+        return Err(ConnectError::Insecure {
+            path: path.to_owned(),
+            cluster: chosen.cluster.clone(),
+        });
+    }
+    Ok(())
+}
+
 /// Returns a client for the cluster that this process runs in, as its pod's account.
 pub fn connect_in_cluster() -> Result<Client, ConnectError> {
     install_tls_provider();
@@ -113,4 +164,36 @@ fn limit(config: &mut Config) {
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(READ_TIMEOUT);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refused(user: &str, cluster: &str, part: &str) {
+        let text = format!(
+            "{{current-context: c, contexts: [{{name: c, context: {{cluster: k, user: u}}}}], \
+             clusters: [{{name: k, cluster: {{server: 'https://127.0.0.1:1', {cluster}}}}}], \
+             users: [{{name: u, user: {{{user}}}}}]}}"
+        );
+        let file = Kubeconfig::from_yaml(&text).unwrap();
+        let checked = check(&file, "c", Path::new("config"));
+        let told = checked.map_or_else(|error| error.to_string(), |()| "fine".to_owned());
+        assert!(told.contains(part), "{told}");
+    }
+
+    #[test]
+    fn a_kubeconfig_that_runs_programs_or_trusts_anybody_is_refused() {
+        refused("token: a", "", "fine");
+        let exec = "exec: {apiVersion: client.authentication.k8s.io/v1, command: evil}";
+        refused(exec, "", "runs a program (`exec`) for user `u`");
+        let provider = "auth-provider: {name: gcp, config: {}}";
+        refused(provider, "", "(`auth-provider`)");
+        refused(
+            "token: a",
+            "insecure-skip-tls-verify: true",
+            "does not check who answers",
+        );
+    }
 }

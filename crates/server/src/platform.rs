@@ -303,5 +303,6 @@ fn agent_options(
         checks,
         secret_key: None,
         supply: roles::SupplyChoice::default(),
+        signers: Vec::new(),
     })
 }

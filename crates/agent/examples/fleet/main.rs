@@ -1,4 +1,4 @@
-//! Measures how an agent carries out many services: `fleet ROUNDS`.
+//! Measures how an agent carries out many services: `fleet ROUNDS [rebuild]`.
 //!
 //! The config repository is a bare one of plain git, commits come from
 //! `git fast-import`, and the agent is woken as a server would do it. The
@@ -51,6 +51,9 @@ const AT_ONCE: usize = 32;
 async fn main() -> Result<(), Failure> {
     let rounds: usize = std::env::args().nth(1).unwrap_or_default().parse()?;
     foreshore_cluster::install_tls_provider();
+    if std::env::args().nth(2).as_deref() == Some("rebuild") {
+        return rebuild::rebuild(rounds).await;
+    }
     changed_set(rounds).await?;
     for kind in [Kind::Engine, Kind::Real] {
         changes(kind, rounds).await?;

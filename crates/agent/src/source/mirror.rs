@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use foreshore_config_repo::{Mirror, MirrorError, Snapshot};
-use foreshore_git::{Credential, ObjectId, Remote};
+use foreshore_git::{Credential, ObjectId, Remote, Signer};
 use foreshore_model::{EnvironmentName, ServiceName};
 use foreshore_secret::Key;
 
@@ -37,6 +37,15 @@ impl MirrorSource {
     #[must_use]
     pub fn with_key(mut self, key: Key) -> Self {
         self.key = Some(Arc::new(key));
+        self
+    }
+
+    /// Takes no commit that none of these has signed; without any, all are taken.
+    #[must_use]
+    pub fn trusting(mut self, signers: Vec<Signer>) -> Self {
+        if !signers.is_empty() {
+            self.mirror = self.mirror.trusting(signers);
+        }
         self
     }
 
@@ -86,7 +95,9 @@ impl MirrorSource {
 
 fn of_mirror(error: MirrorError) -> SourceError {
     match error {
-        MirrorError::Frozen { why, .. } => SourceError::Frozen { why },
+        MirrorError::Frozen { why, .. } | MirrorError::Untrusted { why, .. } => {
+            SourceError::Frozen { why }
+        }
         other => SourceError::Unreachable {
             cause: Box::new(other),
         },

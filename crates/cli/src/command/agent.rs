@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use foreshore_git::Signer;
 use foreshore_model::{EnvironmentName, SiteName};
 use foreshore_server::roles;
 use tokio_util::sync::CancellationToken;
@@ -55,6 +56,10 @@ pub(crate) struct AgentArgs {
     #[command(flatten)]
     supply: SupplyArgs,
 
+    /// Key that signs commits of the config repository, as the server names it (can be repeated); commits of others are not taken
+    #[arg(long = "trusted-signer", value_name = "KEY")]
+    signers: Vec<Signer>,
+
     /// Which cluster of its environments this is
     #[arg(long, default_value = "local", value_name = "NAME")]
     site: SiteName,
@@ -83,6 +88,7 @@ pub(crate) async fn run(args: AgentArgs, context: &Context) -> Result<Outcome, F
         },
         secret_key: args.secret_key,
         supply: args.supply.into(),
+        signers: args.signers,
     };
     let ended = roles::agent(options, shutdown).await;
     signals.abort();

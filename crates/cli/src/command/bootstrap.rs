@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use foreshore_git::Signer;
 use foreshore_model::api::Status;
 use foreshore_model::{EnvironmentName, ExitCode, Outcome as Told, Phase, ServiceName, SiteName};
 use foreshore_server::{credentials, roles};
@@ -55,6 +56,10 @@ pub(crate) struct BootstrapArgs {
 
     #[command(flatten)]
     supply: SupplyArgs,
+
+    /// Key that signs commits of the config repository, as the server names it (can be repeated); commits of others are not taken
+    #[arg(long = "trusted-signer", value_name = "KEY")]
+    signers: Vec<Signer>,
 
     /// Which cluster of its environments this is
     #[arg(long, default_value = "local", value_name = "NAME")]
@@ -116,6 +121,7 @@ pub(crate) async fn run(args: BootstrapArgs, context: &Context) -> Result<Outcom
         checks: roles::CheckPlace::outside(),
         secret_key: Some(secret_key),
         supply: args.supply.into(),
+        signers: args.signers,
     };
     let (agent, handle) = roles::prepare_agent(options)
         .await

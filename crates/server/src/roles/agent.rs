@@ -8,7 +8,7 @@ use foreshore_agent::{
     Agent, CheckOptions, Handle, LeaseOptions, MirrorSource, Options, ServerOptions,
 };
 use foreshore_cluster::{connect, connect_in_cluster};
-use foreshore_git::Credential;
+use foreshore_git::{Credential, Signer};
 use foreshore_model::{EnvironmentName, SiteName};
 use foreshore_secret::Key;
 use foreshore_sys::Ground;
@@ -39,6 +39,8 @@ pub struct AgentOptions {
     /// Opens sealed secrets; the key in the data directory if not given.
     pub secret_key: Option<PathBuf>,
     pub supply: SupplyChoice,
+    /// Whose commits of the config repository are taken; everybody's if there are none.
+    pub signers: Vec<Signer>,
 }
 
 /// Where an agent stands when it checks releases.
@@ -127,6 +129,7 @@ async fn made(client: Client, options: AgentOptions) -> Result<(Agent, Handle), 
     tracing::info!(recipient = %key.recipient(), "secrets sealed for this key are opened");
     let credential = Credential::Bearer(token.clone());
     let url = options.config_repository;
+    let signers = options.signers;
     let own = folder.clone();
     let lease = LeaseOptions::kept_in(&folder).map_err(|cause| RoleError::Directory {
         path: folder.clone(),
@@ -135,7 +138,7 @@ async fn made(client: Client, options: AgentOptions) -> Result<(Agent, Handle), 
     // Opening reads the disk and runs git once.
     let source = tokio::task::spawn_blocking(move || {
         MirrorSource::open(&folder.join("config.git"), &url, credential)
-            .map(|source| source.with_key(key))
+            .map(|source| source.with_key(key).trusting(signers))
     })
     .await
     .expect("opening a mirror does not panic")?;

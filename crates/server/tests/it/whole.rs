@@ -86,6 +86,7 @@ impl Whole {
             },
             secret_key: None,
             supply: SupplyChoice::default(),
+            signers: Vec::new(),
         };
         tokio::spawn({
             let shutdown = shutdown.clone();

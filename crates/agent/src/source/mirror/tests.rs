@@ -23,6 +23,37 @@ fn commit(changes: &[(&str, &str)]) -> NewCommit {
     }
 }
 
+/// Fault 19: what nobody trusted has signed is not deployed, and the commit is named.
+#[tokio::test]
+async fn an_unsigned_commit_is_not_taken_by_an_agent_that_trusts_signers() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = folder.path().join("config.git");
+    let repository = Repository::init_bare(&origin).unwrap();
+    let made = repository
+        .commit(MAIN, None, vec![commit(&[("a", "b")])])
+        .unwrap();
+    let url = origin.to_str().unwrap();
+    let open =
+        |name: &str| MirrorSource::open(&folder.path().join(name), url, Credential::None).unwrap();
+    let anybody = open("open").trusting(Vec::new());
+    assert_eq!(anybody.fetch().await.unwrap(), made[0].to_string());
+    let signer = nobodys_key().parse().unwrap();
+    let source = open("strict").trusting(vec![signer]);
+    let error = source.fetch().await.unwrap_err();
+    let SourceError::Frozen { why } = &error else {
+        panic!("{error}")
+    };
+    assert!(why.contains("not signed"), "{why}");
+    assert_eq!(source.tip().await.unwrap(), None);
+}
+
+/// A public key whose secret half nobody has.
+fn nobodys_key() -> String {
+    use base64::Engine as _;
+    let key = base64::engine::general_purpose::STANDARD.encode([7; 32]);
+    format!("ed25519:{key}")
+}
+
 #[tokio::test]
 async fn releases_are_read_from_git_and_rewritten_history_is_refused() {
     let folder = tempfile::tempdir().unwrap();
