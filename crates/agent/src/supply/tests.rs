@@ -1,3 +1,5 @@
+//! What the agent takes for genuine, against a registry that signs and one that does not.
+
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
