@@ -125,12 +125,12 @@ async fn a_webhook_that_is_down_holds_nothing_up_and_hears_all_of_it_later() {
     assert!(problem.contains("cannot reach the webhook"), "{problem}");
     webhook.listen(socket);
     assert_eq!(webhook.until(2).await.len(), 2);
-    let state = eventually(|| async {
-        let state = stage.status().await.webhook?;
-        (state.told == 2).then_some(state)
+    let told = eventually(|| async {
+        let told = stage.status().await.webhook?;
+        (told.told == 2).then_some(told)
     })
     .await;
-    assert_eq!((state.given_up, state.problem), (0, None));
+    assert_eq!((told.given_up, told.problem), (0, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,9 +153,9 @@ async fn given_up(code: u16) -> String {
     let webhook = Webhook::answering(&[code]);
     let stage = Stage::with_webhook(Some(webhook.start().await)).await;
     stage.in_dev("web", 1).await;
-    let state = eventually(|| async {
-        let state = stage.status().await.webhook?;
-        (state.given_up == 1).then_some(state)
+    let told = eventually(|| async {
+        let told = stage.status().await.webhook?;
+        (told.given_up == 1).then_some(told)
     })
     .await;
     assert_eq!(*webhook.asked.lock().unwrap(), 1);
@@ -168,7 +168,7 @@ async fn given_up(code: u16) -> String {
     // What comes after it is told as ever.
     stage.in_dev("web", 2).await;
     assert_eq!(webhook.until(1).await.len(), 1);
-    state.problem.unwrap()
+    told.problem.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
