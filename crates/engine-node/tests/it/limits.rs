@@ -9,9 +9,10 @@ use serde_json::json;
 use crate::fixture::{Fixture, container, control_groups, phase};
 
 /// Whether this machine gives us what the test is about; if not, it says so.
-fn kernel_limits(fixture: &Fixture, test: &str) -> bool {
+pub(crate) fn kernel_limits(fixture: &Fixture, test: &str) -> bool {
     let report = foreshore_engine_node::probe(&fixture.options.root);
-    let line = report.lines.last().unwrap();
+    let mut lines = report.lines.iter();
+    let line = lines.find(|line| line.starts_with("limits")).unwrap();
     let there = line.contains("memory limits") && line.contains("process limits");
     if !there {
         environment::say(&format!("not run: {test}: {line}"));

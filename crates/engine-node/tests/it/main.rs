@@ -9,6 +9,7 @@ mod faults;
 mod fixture;
 mod hardship;
 mod images;
+mod killed;
 mod kubectl;
 mod kubelet;
 mod lifecycle;
@@ -24,6 +25,7 @@ mod roll;
 mod sandbox;
 mod simulated;
 mod soak;
+mod troubles;
 mod usage;
 mod volumes;
 
@@ -49,6 +51,7 @@ cases! {
     on Engine as engine_only:
     soak::random_kills_lose_no_request_and_leave_nothing_behind,
     nodes::replicas_of_a_lost_node_come_back_elsewhere,
+    killed::an_ingress_that_is_killed_comes_back_at_its_place_and_leaks_nothing,
     plain::without_namespaces_pods_serve_on_loopback_and_find_each_other_by_variables,
     plain::without_namespaces_pods_end_restart_and_outlive_their_node,
 }
@@ -62,15 +65,19 @@ cases! {
     kubectl::kubectl_follows_a_log_to_the_end_of_its_container,
     kubectl::kubectl_gives_a_program_a_terminal,
     kubectl::attach_and_port_forward_are_refused_and_copies_need_tar_in_the_image,
+    troubles::kubectl_describes_pods_whose_image_or_program_is_not_there,
+    troubles::kubectl_describes_pods_that_end_badly,
     kubectl::what_pods_and_nodes_use_can_be_asked_for,
     images::a_pull_policy_says_when_the_registry_is_asked,
     images::images_that_lie_are_refused_and_harm_nobody,
     images::an_image_damaged_on_disk_is_brought_anew,
     images::images_go_when_the_disk_fills_but_never_one_in_use,
     network::one_service_calls_another_by_every_kind_of_name,
+    network::records_of_services_lead_to_the_ports_and_pods_behind_them,
     network::pods_answer_on_node_ports_and_to_datagrams,
     network::an_ingress_streams_switches_protocols_and_has_a_default,
     network::an_ingress_shows_the_certificate_of_its_secret,
+    nodes::topology_spread_constraints_hold_over_zones_and_nodes,
     nodes::replicas_keep_to_their_zones_and_leave_a_node_that_is_drained,
     roll::a_rolling_update_loses_no_request,
     roll::an_ingress_that_changes_loses_no_request,

@@ -8,6 +8,8 @@ use foreshore_engine_node::RuntimeKind;
 use foreshore_testkit::cluster::Kind;
 use foreshore_testkit::wait;
 use futures::{SinkExt, StreamExt};
+use hickory_proto::op::Message as DnsMessage;
+use hickory_proto::rr::{RData, RecordType};
 use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::Ingress;
@@ -16,7 +18,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::edge::{self, Edge};
-use crate::fixture::{Fixture, LIMIT};
+use crate::fixture::{Fixture, LIMIT, address};
 use crate::objects::{ingress, make, service, web};
 
 pub(crate) async fn one_service_calls_another_by_every_kind_of_name(ground: Kind) {
@@ -49,6 +51,92 @@ pub(crate) async fn one_service_calls_another_by_every_kind_of_name(ground: Kind
         edge.until(&host, path, words).await;
     }
     fixture.finish().await;
+}
+
+pub(crate) async fn records_of_services_lead_to_the_ports_and_pods_behind_them(ground: Kind) {
+    let fixture = Fixture::new(ground, RuntimeKind::Sandbox).await;
+    let _edge = Edge::of(&fixture).await;
+    for name in ["peer-0", "peer-1"] {
+        let change = |pod: &mut serde_json::Value| {
+            pod["metadata"]["labels"] = json!({ "app": "peers" });
+            pod["spec"]["hostname"] = json!(name);
+            pod["spec"]["subdomain"] = json!("peers");
+        };
+        fixture.pod(name, &["web", "8080", name], change).await;
+    }
+    let mut headless = service("peers", "peers");
+    headless["spec"]["clusterIP"] = json!("None");
+    make::<Service>(&fixture, headless).await;
+    let made: Service = make(&fixture, service("shop", "peers")).await;
+    let domain = format!("{}.svc.cluster.local.", fixture.name);
+    let mut expected = Vec::new();
+    for name in ["peer-0", "peer-1"] {
+        let there = address(&fixture.until_ready(name).await);
+        let host = format!("{name}.peers.{domain}");
+        until_records(&fixture, RecordType::A, &host, &[there.to_string()]).await;
+        expected.push(format!("8080 {host}"));
+    }
+    let peers = format!("_http._tcp.peers.{domain}");
+    until_records(&fixture, RecordType::SRV, &peers, &expected).await;
+    let shop = format!("_http._tcp.shop.{domain}");
+    until_records(
+        &fixture,
+        RecordType::SRV,
+        &shop,
+        &[format!("80 shop.{domain}")],
+    )
+    .await;
+    let front = made.spec.unwrap().cluster_ip.unwrap();
+    until_records(&fixture, RecordType::A, &format!("shop.{domain}"), &[front]).await;
+    fixture.finish().await;
+}
+
+/// Asks the cluster DNS until it answers with exactly these records: addresses,
+/// or ports with hosts.
+async fn until_records(fixture: &Fixture, kind: RecordType, name: &str, expected: &[String]) {
+    let last = std::sync::Mutex::new(Vec::new());
+    let found = wait::until("the right records", LIMIT, || async {
+        let records = records(fixture, kind, name).await.unwrap_or_default();
+        last.lock().unwrap().clone_from(&records);
+        records == expected
+    });
+    assert!(
+        found.await.is_ok(),
+        "{name}: {last:?} instead of {expected:?}"
+    );
+}
+
+async fn records(fixture: &Fixture, kind: RecordType, name: &str) -> Option<Vec<String>> {
+    // Number 7, with recursion desired, one question.
+    let mut question = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name
+        .split_inclusive('.')
+        .map(|label| label.trim_end_matches('.'))
+    {
+        question.push(u8::try_from(label.len()).unwrap());
+        question.extend_from_slice(label.as_bytes());
+    }
+    let [high, low] = u16::from(kind).to_be_bytes();
+    question.extend_from_slice(&[0, high, low, 0, 1]);
+    let anyone = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let socket = fixture.options.ground.udp_socket(anyone).unwrap();
+    let socket = tokio::net::UdpSocket::from_std(socket).unwrap();
+    let server = SocketAddr::from((fixture.options.dns_address, 53));
+    socket.send_to(&question, server).await.ok()?;
+    let mut answer = [0; 4096];
+    let heard = tokio::time::timeout(Duration::from_secs(1), socket.recv(&mut answer));
+    let length = heard.await.ok()?.ok()?;
+    let answer = DnsMessage::from_vec(&answer[..length]).unwrap();
+    let mut found: Vec<String> = answer
+        .answers
+        .iter()
+        .map(|record| match &record.data {
+            RData::SRV(service) => format!("{} {}", service.port, service.target),
+            other => other.to_string(),
+        })
+        .collect();
+    found.sort();
+    Some(found)
 }
 
 /// A service without a selector, whose endpoints somebody writes by hand, and

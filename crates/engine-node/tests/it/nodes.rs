@@ -146,6 +146,37 @@ pub(crate) async fn replicas_keep_to_their_zones_and_leave_a_node_that_is_draine
     finish(fixture, further).await;
 }
 
+/// Six replicas of which no zone may have two more than another.
+pub(crate) async fn topology_spread_constraints_hold_over_zones_and_nodes(ground: Kind) {
+    let (fixture, further) = three_zones(ground).await;
+    let mut object = spread(&fixture, 6);
+    let pod = &mut object["spec"]["template"]["spec"];
+    pod.as_object_mut().unwrap().remove("affinity");
+    let constraint = |key: &str| {
+        json!({
+            "maxSkew": 1,
+            "topologyKey": key,
+            "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": { "matchLabels": { "app": "shop" } },
+        })
+    };
+    pod["topologySpreadConstraints"] =
+        json!([constraint(ZONE), constraint("kubernetes.io/hostname")]);
+    make::<Deployment>(&fixture, object).await;
+    until_rolled_out(&fixture, "shop").await;
+    let all = ListParams::default().labels("app=shop");
+    let mut counts = std::collections::BTreeMap::new();
+    for pod in fixture.pods().list(&all).await.unwrap() {
+        *counts.entry(pod.spec.unwrap().node_name).or_insert(0) += 1;
+    }
+    assert_eq!(
+        counts.values().copied().collect::<Vec<i32>>(),
+        [2, 2, 2],
+        "{counts:?}"
+    );
+    finish(fixture, further).await;
+}
+
 /// Takes the 50 seconds of silence after which a node counts as lost, so it is
 /// run on the engine alone.
 pub(crate) async fn replicas_of_a_lost_node_come_back_elsewhere(ground: Kind) {

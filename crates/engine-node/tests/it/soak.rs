@@ -56,6 +56,20 @@ struct Kept {
     links: usize,
 }
 
+impl std::fmt::Display for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} processes, {} namespaces, {} mounts, {} control groups, {} pods",
+            self.processes.len(),
+            self.namespaces.len(),
+            self.mounts.len(),
+            self.groups.len(),
+            self.pods.len()
+        )
+    }
+}
+
 impl Kept {
     fn of(fixture: &Fixture) -> Self {
         let root = &fixture.options.root;
@@ -137,7 +151,12 @@ pub(crate) async fn random_kills_lose_no_request_and_leave_nothing_behind(ground
         edge.until_heard(&fixture, &format!("heard-{count}")).await;
         count += 1;
     }
-    check(&callers.stop().await, 1);
+    let tally = callers.stop().await;
+    environment::say(&format!(
+        "{count} kills in {seconds} s: {} requests answered, {} lost, the slowest {:?}",
+        tally.answered, tally.failed, tally.slowest
+    ));
+    check(&tally, 1);
 
     let api: Api<Deployment> = Api::namespaced(fixture.client.clone(), &fixture.name);
     let all = DeleteParams::background();
@@ -151,7 +170,9 @@ pub(crate) async fn random_kills_lose_no_request_and_leave_nothing_behind(ground
     let gone = wait::until("nothing to be left", LIMIT, || async {
         Kept::of(&fixture) == before
     });
-    assert!(gone.await.is_ok(), "{:?} {before:?}", Kept::of(&fixture));
+    let (gone, left) = (gone.await, Kept::of(&fixture));
+    environment::say(&format!("left over: {left}"));
+    assert!(gone.is_ok(), "{left:?} {before:?}");
     assert!(before.namespaces.is_empty() && before.processes.is_empty());
     drop(edge);
     fixture.finish().await;
