@@ -124,7 +124,7 @@ impl Client {
                     ExitCode::Failed,
                     format!("`{url}` answered what this version does not understand: {error}"),
                 )
-                .hint("compare `foreshore --version` with the server's version on its status page")
+                .hint("compare `foreshore --version` with the server's version on its dashboard")
             });
         }
         Err(self.refused(status, &bytes))

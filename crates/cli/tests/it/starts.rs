@@ -134,6 +134,8 @@ async fn without_root_it_says_so_and_starts_what_it_can() -> Result<()> {
     };
     let usual = [&["up", "--detach", "--no-samples"][..], &ANY_PORTS].concat();
     let sandbox = run(&[&usual[..], &["--runtime", "sandbox"]].concat()).await?;
+    // Should it start against what is expected, it must not outlive the test.
+    run(&["down", "--now"]).await?;
     said(
         &sandbox,
         1,
@@ -241,7 +243,18 @@ async fn a_state_survives_other_versions_missing_parts_reboots_and_moves_to_anot
     );
 
     let file = stage.folder.join("backup.tar.gz");
-    expect(0, stage.foreshore(&["backup", text_of(&file)?]).await?)?;
+    freeze(&stage, "before").await?;
+    let (taken, ()) = tokio::try_join!(
+        async { expect(0, stage.foreshore(&["backup", text_of(&file)?]).await?) },
+        // Commits and their reports go on while it is taken.
+        async {
+            for name in ["during-1", "during-2", "during-3"] {
+                freeze(&stage, name).await?;
+            }
+            Ok(())
+        },
+    )?;
+    said(&taken, 0, &["keep it as you keep keys"])?;
     let again = stage.foreshore(&["backup", text_of(&file)?]).await?;
     said(&again, 5, &["is there already"])?;
     let over = stage.foreshore(&["restore", text_of(&file)?]).await?;
@@ -252,8 +265,27 @@ async fn a_state_survives_other_versions_missing_parts_reboots_and_moves_to_anot
     said(&restored, 0, &["foreshore up"])?;
     stage.up(&simulated).await?;
     is_known(&stage, token).await?;
+    let freezes = stage.foreshore(&["freeze", "list"]).await?;
+    said(&freezes, 0, &["before"])?;
     expect(0, stage.foreshore(&["down"]).await?)?;
     nothing_is_left(&stage.data()).await
+}
+
+async fn freeze(stage: &Stage, name: &str) -> Result<()> {
+    let words = [
+        "freeze",
+        "add",
+        name,
+        "-e",
+        "prod",
+        "--from",
+        "2036-12-23T17:00",
+        "--until",
+        "2037-01-04T08:00",
+        "--reason",
+        "holidays",
+    ];
+    expect(0, stage.foreshore(&words).await?).map(|_| ())
 }
 
 fn url(data: &Path) -> Result<String> {
