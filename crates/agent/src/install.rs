@@ -15,6 +15,8 @@ pub struct Installation {
     pub site: SiteName,
     /// Accounts of the environments' namespaces that the agent acts as.
     pub acts_as: Vec<String>,
+    /// Words that tell it where artifacts are and whose signature counts: its own folder does not last.
+    pub supply: Vec<String>,
     /// One works, the others stand by.
     pub replicas: u32,
 }
@@ -172,6 +174,7 @@ pub fn objects(installation: &Installation) -> Vec<Value> {
     for environment in &installation.environments {
         arguments.extend(["--environment".to_owned(), environment.to_string()]);
     }
+    arguments.extend(installation.supply.iter().cloned());
     let token = json!({"secretKeyRef": {"name": SECRET, "key": "token"}});
     let container = json!({
         "name": "agent",
@@ -246,6 +249,7 @@ mod tests {
             environments: vec!["dev".parse().unwrap(), "prod".parse().unwrap()],
             site: "dc1".parse().unwrap(),
             acts_as: vec!["deployer".into()],
+            supply: vec!["--registry".into(), "registry.example.org".into()],
             replicas: 2,
         }
     }

@@ -4,6 +4,7 @@ use clap::Args;
 use foreshore_model::{EnvironmentName, ExitCode, SiteName};
 use foreshore_server::install::{Installation, manifests, objects};
 
+use super::supply_args::SupplyArgs;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::terminal::Outcome;
@@ -46,6 +47,9 @@ pub(crate) struct InstallArgs {
     /// Agents that run at once: one works, the others stand by
     #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=5))]
     replicas: u32,
+
+    #[command(flatten)]
+    supply: SupplyArgs,
 }
 
 pub(crate) fn run(args: InstallArgs, context: &Context) -> Result<Outcome, Failure> {
@@ -56,6 +60,7 @@ pub(crate) fn run(args: InstallArgs, context: &Context) -> Result<Outcome, Failu
         site: args.site,
         acts_as: args.acts_as,
         replicas: args.replicas,
+        supply: args.supply.words(),
     };
     let text =
         manifests(&installation).map_err(|error| Failure::from_error(ExitCode::Bug, &error))?;

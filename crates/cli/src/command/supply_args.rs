@@ -16,6 +16,17 @@ pub(crate) struct SupplyArgs {
     trusted_keys: Vec<PublicKey>,
 }
 
+impl SupplyArgs {
+    /// The same as words of a command line.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let registry = self.registry.iter();
+        let registry = registry.flat_map(|host| ["--registry".to_owned(), host.clone()]);
+        let keys = self.trusted_keys.iter();
+        let keys = keys.flat_map(|key| ["--trusted-key".to_owned(), key.to_string()]);
+        registry.chain(keys).collect()
+    }
+}
+
 impl From<SupplyArgs> for SupplyChoice {
     fn from(args: SupplyArgs) -> Self {
         Self {
