@@ -244,7 +244,7 @@ async fn a_state_survives_other_versions_missing_parts_reboots_and_moves_to_anot
 
     let file = stage.folder.join("backup.tar.gz");
     freeze(&stage, "before").await?;
-    let (taken, ()) = tokio::try_join!(
+    let (backup, ()) = tokio::try_join!(
         async { expect(0, stage.foreshore(&["backup", text_of(&file)?]).await?) },
         // Commits and their reports go on while it is taken.
         async {
@@ -254,7 +254,7 @@ async fn a_state_survives_other_versions_missing_parts_reboots_and_moves_to_anot
             Ok(())
         },
     )?;
-    said(&taken, 0, &["keep it as you keep keys"])?;
+    said(&backup, 0, &["keep it as you keep keys"])?;
     let again = stage.foreshore(&["backup", text_of(&file)?]).await?;
     said(&again, 5, &["is there already"])?;
     let over = stage.foreshore(&["restore", text_of(&file)?]).await?;
