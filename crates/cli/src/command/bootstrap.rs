@@ -226,5 +226,5 @@ fn not_back(missing: &Waiting, timeout: Duration) -> Failure {
             named.join(", ")
         ),
     )
-    .hint("run it again: it goes on where it was")
+    .hint("run it again: it goes on where it was; while another agent leads there, this one only stands by")
 }
