@@ -8,6 +8,7 @@ mod crash;
 mod fixture;
 mod mirror;
 mod outcomes;
+mod power;
 mod remote;
 mod snapshot;
 mod writer;
