@@ -17,8 +17,11 @@ use crate::shim::LogLimits;
 /// How often a followed log is looked at. Well below the time a person takes
 /// to notice, and nothing against the cost of a running container.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How long after a container's end its log may still grow.
+/// About how much is sent at once.
 const CHUNK_BYTES: usize = 32 * 1024;
+
+/// How often in a row the files are listed when they change meanwhile.
+const LOOKS: u32 = 100;
 
 /// What of a log is wanted.
 #[derive(Debug, Clone, Default)]
@@ -133,9 +136,29 @@ impl Reader {
         Ok(files.first().and_then(|oldest| at(oldest, 0)))
     }
 
-    /// All files of the log, oldest first. In the middle of a rotation one may
-    /// be missing, and one be seen under its old name and its new one.
+    /// All files of the log, oldest first. A file moves by one name in a
+    /// rotation, so one rotation meanwhile does no harm; with two, newer files
+    /// could be taken for older ones. Whoever rotates all the time is given up
+    /// for the moment.
     fn files(&self) -> io::Result<Vec<Piece>> {
+        let newest = || match std::fs::metadata(self.folder.join("log")) {
+            Ok(data) => Ok(Some(data.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        };
+        for _ in 0..LOOKS {
+            let before = newest()?;
+            let found = self.list()?;
+            if newest()? == before {
+                return Ok(found);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// In the middle of a rotation one may be missing, and one be seen under
+    /// its old name and its new one.
+    fn list(&self) -> io::Result<Vec<Piece>> {
         let mut found: Vec<Piece> = Vec::new();
         for number in 0..LogLimits::default().files_max {
             let path = if number == 0 {
