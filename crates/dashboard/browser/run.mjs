@@ -2,7 +2,7 @@
 //
 //   node run.mjs PROGRAM [--screenshots FOLDER]
 //
-// PROGRAM serves the pages and says their address on its first line.
+// PROGRAM serves the pages and says on its first line their address, and one where a login is asked for.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
@@ -21,10 +21,11 @@ const pages = {
 };
 
 const served = spawn(program, [], { stdio: ["pipe", "pipe", "inherit"] });
-const address = await new Promise((resolve, reject) => {
-  createInterface({ input: served.stdout }).once("line", resolve);
+const [address, asking] = await new Promise((resolve, reject) => {
+  createInterface({ input: served.stdout }).once("line", (line) => resolve(line.split(" ")));
   served.once("exit", (code) => reject(new Error(`the pages ended with ${code}`)));
 });
+pages.login = `${asking}/login`;
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
   args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],

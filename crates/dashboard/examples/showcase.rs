@@ -1,13 +1,15 @@
 //! The pages over a made-up company, for browser tests, screenshots and whoever works on their looks.
 //!
-//! It says its address on the first line and ends when its input does.
+//! It says on the first line its address, and one where a login is asked for; it ends when its input does.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
-use foreshore_dashboard::{Dashboard, Options};
+use foreshore_dashboard::{Attempt, Dashboard, Login, LoginError, Options, Sign, Ticket, Visitor};
 use foreshore_identity::{Principal, Right};
 use foreshore_model::{Actor, clock};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -183,6 +185,30 @@ fn released(environment: &str, index: u64, name: &str) -> Value {
     status
 }
 
+/// Knows nobody: only the page that asks is looked at.
+#[derive(Debug)]
+struct Nobody;
+
+impl Login for Nobody {
+    fn enter(&self, _: Attempt) -> BoxFuture<'_, Result<Ticket, LoginError>> {
+        async { Err(LoginError::Wrong) }.boxed()
+    }
+
+    fn recognise(&self, _: &str, _: Sign) -> Result<Option<Visitor>, LoginError> {
+        Ok(None)
+    }
+
+    fn leave(&self, _: &str) -> Result<(), LoginError> {
+        Ok(())
+    }
+}
+
+fn listen() -> std::io::Result<TcpListener> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cluster = Cluster::new();
@@ -195,8 +221,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let api = Api::new(&services);
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    listener.set_nonblocking(true)?;
+    let (listener, asking) = (listen()?, listen()?);
     let address = listener.local_addr()?;
     let folder = tempfile::tempdir()?;
     let principal = |name: &str, rights: &[Right]| Principal {
@@ -227,8 +252,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
     };
     let mut stdout = std::io::stdout();
-    writeln!(stdout, "http://{address}")?;
+    writeln!(stdout, "http://{address} http://{}", asking.local_addr()?)?;
     stdout.flush()?;
+    // As behind TLS, where the name that was asked for is anybody's.
+    let guarded = dashboard.router_behind(std::sync::Arc::new(Nobody), true);
+    let asking = tokio::net::TcpListener::from_std(asking)?;
+    tokio::spawn(axum::serve(asking, guarded).into_future());
     let listener = tokio::net::TcpListener::from_std(listener)?;
     axum::serve(listener, dashboard.router())
         .with_graceful_shutdown(async move { shutdown.cancelled().await })

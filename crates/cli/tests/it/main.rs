@@ -20,4 +20,5 @@ mod sites;
 mod stage;
 mod starts;
 mod story;
+mod users;
 mod waits;

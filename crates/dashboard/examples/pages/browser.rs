@@ -22,9 +22,11 @@ pub(crate) async fn run(folder: &Path, url: &str, seconds: u64) -> Result<Seen, 
         .args(["bench.mjs", url, &seconds.to_string()])
         .current_dir(folder)
         .stdin(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .kill_on_drop(true)
-        .output()
+        .spawn()?
+        .wait_with_output()
         .await?;
     if !output.status.success() {
         return Err(format!("the browser ended with {}", output.status).into());

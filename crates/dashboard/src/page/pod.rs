@@ -43,10 +43,7 @@ pub(crate) fn parts(site: &str, namespace: &str, name: &str, facts: &Facts) -> O
     if let Some((kind, owner)) = &pod.controller {
         fact("Made by", &Cell::Text(format!("{kind} {owner}")));
     }
-    fact(
-        "Node",
-        &Cell::link(href("/nodes", &[("q", &pod.node)]), pod.node.as_str()),
-    );
+    fact("Node", &pods::node_link(pod));
     fact("Address", &Cell::Code(pod.address.clone()));
     fact(
         "Requests",

@@ -318,11 +318,19 @@ fn row(item: &Item) -> Row {
             cpu_bar(pod, item.taken),
             memory_bar(pod, item.taken),
             Cell::Code(pod.address.clone()),
-            Cell::link(href("/nodes", &[("q", &pod.node)]), pod.node.as_str()),
+            node_link(pod),
             Cell::age(pod.created),
             Cell::Buttons(buttons(item)),
         ],
     }
+}
+
+/// Leads to the node of a pod, if it is on one.
+pub(crate) fn node_link(pod: &Pod) -> Cell {
+    if pod.node.is_empty() {
+        return Cell::Quiet("none yet".to_owned());
+    }
+    Cell::link(href("/nodes", &[("q", &pod.node)]), pod.node.as_str())
 }
 
 /// Processor that is taken, of what may be taken, or else of what was asked for.

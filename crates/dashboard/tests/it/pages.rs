@@ -25,6 +25,18 @@ const PAGES: [&str; 15] = [
 ];
 
 #[tokio::test]
+async fn a_pod_that_is_on_no_node_yet_has_no_empty_link() {
+    let stage = Stage::new().await;
+    let mut waiting = pod("late-1-a", "dev", false);
+    waiting["spec"].as_object_mut().unwrap().remove("nodeName");
+    stage.cluster.put("/api/v1/pods", waiting);
+    for path in ["/pods?q=late", "/pods/local/dev/late-1-a"] {
+        let page = stage.until(path, |page| page.contains("none yet")).await;
+        assert!(!page.contains("\"></a>"), "{path}: {page}");
+    }
+}
+
+#[tokio::test]
 async fn what_pods_and_nodes_take_is_shown_where_it_is_measured() {
     let stage = Stage::new().await;
     for path in ["/pods", "/nodes", "/pods/local/dev/web-1-a"] {

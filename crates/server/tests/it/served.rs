@@ -1,11 +1,14 @@
 //! Every page over the real control plane; and, for tests in a browser, a ground that stays until they are done.
 
 use std::io::{Read as _, Write as _};
+use std::process::Stdio;
+use std::time::Duration;
 
-use foreshore_testkit::cluster::Kind;
-use foreshore_testkit::environment;
+use foreshore_testkit::cluster::{Kind, Options};
+use foreshore_testkit::{Cluster, environment, wait};
 use reqwest::StatusCode;
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::whole::Whole;
 
@@ -70,4 +73,54 @@ async fn every_page_answers_over_the_real_control_plane() {
         pods.contains(">N/A of 100m<"),
         "nobody measures there: {pods}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_shows_the_cluster_of_a_kubeconfig_and_says_when_it_is_gone() {
+    let patience = Duration::from_mins(1);
+    let options = Options {
+        simulated_nodes: 1,
+        ..Options::default()
+    };
+    let cluster = Cluster::engine(options).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let named = format!("dc1={}", cluster.kubeconfig().display());
+    let mut program = tokio::process::Command::new(environment::foreshore().unwrap())
+        .args(["server", "--listen", "127.0.0.1:0", "--cluster", &named])
+        .env("FORESHORE_DATA", folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(program.stderr.take().unwrap()).lines();
+    let url = loop {
+        let line = lines
+            .next_line()
+            .await
+            .unwrap()
+            .expect("it says where it serves");
+        if let Some((_, url)) = line.split_once("serving at ") {
+            break url.trim().to_owned();
+        }
+    };
+    // What it says later is nobody's; a pipe that is full would stop it.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    let shows = async |words: &str| {
+        let page = reqwest::get(format!("{url}/nodes")).await.unwrap();
+        page.text().await.unwrap().contains(words)
+    };
+    let live = async || shows("dc1: live").await && shows("simulated").await;
+    wait::until("the cluster on the page", patience, || live())
+        .await
+        .unwrap();
+    drop(cluster);
+    wait::until("the page to say that it is gone", patience, || {
+        shows("no answer since")
+    })
+    .await
+    .unwrap();
+    assert!(shows("simulated").await, "the last rows stay");
+    program.kill().await.unwrap();
 }
