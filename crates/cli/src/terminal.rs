@@ -133,7 +133,7 @@ impl Terminal {
     }
 
     /// Writes one line of JSON to standard output.
-    pub(crate) fn event(&self, value: &impl Serialize) {
+    pub(crate) fn event(value: &impl Serialize) {
         let Ok(text) = serde_json::to_string(value) else {
             tracing::error!("a line of progress cannot be written as JSON");
             return;
@@ -148,10 +148,10 @@ impl Terminal {
     }
 
     /// Draws lines where `before` lines were drawn last; what is too long is cut by the terminal.
-    pub(crate) fn redraw(&self, before: usize, lines: &[String]) {
+    pub(crate) fn redraw(before: usize, lines: &[String]) {
         let mut frame = String::from("\u{1b}[?7l");
         if before > 0 {
-            frame.push_str(&format!("\u{1b}[{before}A\r\u{1b}[J"));
+            frame.extend(["\u{1b}[", &before.to_string(), "A\r\u{1b}[J"]);
         }
         for line in lines {
             frame.push_str(line);

@@ -87,7 +87,7 @@ impl Teller {
             Form::Json => {
                 for row in &news {
                     let elapsed_ms = millis(now);
-                    self.terminal.event(&StepEvent {
+                    Terminal::event(&StepEvent {
                         event: "step",
                         elapsed_ms,
                         row,
@@ -103,7 +103,7 @@ impl Teller {
             return;
         };
         let lines = frame(&self.board, self.started.elapsed());
-        self.terminal.redraw(drawn, &lines);
+        Terminal::redraw(drawn, &lines);
         self.form = Form::Live { drawn: lines.len() };
     }
 
@@ -115,7 +115,7 @@ impl Teller {
         match result {
             Ok(outcome) => Ok(outcome.in_one_line()),
             Err(failure) => {
-                self.terminal.event(&EndEvent {
+                Terminal::event(&EndEvent {
                     event: "end",
                     elapsed_ms: millis(self.started.elapsed()),
                     code: failure.code.code(),

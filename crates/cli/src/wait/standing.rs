@@ -52,7 +52,9 @@ pub(super) fn standing(awaited: &Awaited, status: &Status) -> Standing {
     let phases: Vec<Phase> = reports(row, sequence)
         .map(|outcome| outcome.phase)
         .collect();
-    let has_spoken = |site: &foreshore_model::SiteName| reports(row, sequence).any(|report| report.site == *site);
+    let has_spoken = |site: &foreshore_model::SiteName| {
+        reports(row, sequence).any(|report| report.site == *site)
+    };
     if phases.contains(&Phase::Failed) {
         Standing::Failed
     } else if broken_gates(row, sequence).next().is_some() {
