@@ -37,8 +37,8 @@ impl Webhook {
         webhook
     }
 
-    async fn start(&self) -> url::Url {
-        let socket = Webhook::socket();
+    fn start(&self) -> url::Url {
+        let socket = Self::socket();
         let url = address(&socket);
         self.listen(socket);
         url
@@ -101,7 +101,7 @@ async fn hear(State(webhook): State<Webhook>, Json(message): Json<Value>) -> Res
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_hears_of_every_change_in_order_also_after_errors_of_its_own() {
     let webhook = Webhook::answering(&[502, 500, 429]);
-    let stage = Stage::with_webhook(Some(webhook.start().await)).await;
+    let stage = Stage::with_webhook(Some(webhook.start())).await;
     stage.in_dev("web", 1).await;
     stage.in_dev("web", 2).await;
     let heard = webhook.until(2).await;
@@ -137,7 +137,7 @@ async fn a_webhook_that_is_down_holds_nothing_up_and_hears_all_of_it_later() {
 async fn a_slow_webhook_does_not_hold_a_release_up() {
     let webhook = Webhook::default();
     let gate = webhook.gate.clone().lock_owned().await;
-    let stage = Stage::with_webhook(Some(webhook.start().await)).await;
+    let stage = Stage::with_webhook(Some(webhook.start())).await;
     stage.in_dev("web", 1).await;
     let asked = || async { (*webhook.asked.lock().unwrap() > 0).then_some(()) };
     eventually(asked).await;
@@ -151,7 +151,7 @@ async fn a_slow_webhook_does_not_hold_a_release_up() {
 /// Refused for good, in the answer's own words; returns what the status says of it.
 async fn given_up(code: u16) -> String {
     let webhook = Webhook::answering(&[code]);
-    let stage = Stage::with_webhook(Some(webhook.start().await)).await;
+    let stage = Stage::with_webhook(Some(webhook.start())).await;
     stage.in_dev("web", 1).await;
     let told = eventually(|| async {
         let told = stage.status().await.webhook?;
@@ -195,7 +195,7 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_told_before_a_restart_is_told_after_it_and_nothing_twice() {
     let webhook = Webhook::default();
-    let url = webhook.start().await;
+    let url = webhook.start();
     let mut stage = Stage::with_webhook(Some(url.clone())).await;
     stage.in_dev("web", 1).await;
     webhook.until(1).await;

@@ -23,10 +23,7 @@ async fn the_kept_document_is_the_one_that_is_served() {
     );
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "whoever runs the test says so here"
-)]
+/// Whoever runs the test may ask for it.
 fn is_to_be_written() -> bool {
     std::env::var_os("FORESHORE_UPDATE").is_some()
 }

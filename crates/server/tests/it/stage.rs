@@ -81,7 +81,7 @@ impl Stage {
         change(&mut options);
         self.shutdown = CancellationToken::new();
         let server = Server::start(options, self.shutdown.clone()).await.unwrap();
-        self.url = server.url().to_owned();
+        server.url().clone_into(&mut self.url);
         self.server = Some(server);
     }
 
