@@ -189,54 +189,8 @@ async fn what_is_released_from_the_pages_arrives_with_who_asked_and_who_agreed()
         .await;
     whole.healthy("web", "dev", 1).await;
 
-    // Asked for on the page; somebody else agrees.
-    let promote = "/act/promote?environment=prod&service=web";
-    let preview = whole.get(promote).await.text;
-    assert!(
-        preview.contains("This is production. Type <strong>web</strong>"),
-        "{preview}"
-    );
-    let wrong = whole
-        .post(&[("token", &token(&preview)), ("typed", "wbe")])
-        .await;
-    assert_eq!(wrong.status, StatusCode::FORBIDDEN);
-    let page = whole
-        .act(promote, &[("typed", "web"), ("reason", "tested")])
-        .await;
-    assert!(page.contains("waits for approval by others"), "{page}");
-    let request = request(&whole).await;
-    let own = whole
-        .get(&format!("/act/approve?request={request}"))
-        .await
-        .text;
-    assert!(
-        own.contains("You asked for it yourself") && !own.contains("name=token"),
-        "{own}"
-    );
-    whole
-        .as_reviewer(
-            &format!("/requests/{request}/approve"),
-            &json!({"reason": "fine"}),
-        )
-        .await;
-    whole.healthy("web", "prod", 1).await;
-
-    // Asked for by somebody else; agreed to on the page.
-    whole.push("web", 2).await;
-    whole.healthy("web", "dev", 2).await;
-    let ask = json!({"service": "web", "environment": "prod", "selection": {"from": null}, "reason": "second", "idempotency_key": "r"});
-    wait_for(&whole, "/releases", &ask).await;
-    let request = self::request(&whole).await;
-    whole
-        .until("/releases", |page| page.contains(&request))
-        .await;
-    let page = whole
-        .act(
-            &format!("/act/approve?request={request}"),
-            &[("typed", "web"), ("reason", "agreed")],
-        )
-        .await;
-    assert!(page.contains("healthy everywhere"), "{page}");
+    asked_on_the_page(&whole).await;
+    agreed_on_the_page(&whole).await;
 
     // Back to the first, which sets a hold; the hold is lifted, set and lifted again.
     let rollback = "/act/rollback?environment=prod&service=web";
@@ -329,6 +283,59 @@ async fn in_a_services_directory_status_says_in_a_few_lines_what_the_pages_say()
     );
     let (code, text) = status(&["--all"]).await;
     assert_eq!(code, Some(0), "the list of all only lists: {text}");
+}
+
+/// Asked for on the page; somebody else agrees.
+async fn asked_on_the_page(whole: &Whole) {
+    let promote = "/act/promote?environment=prod&service=web";
+    let preview = whole.get(promote).await.text;
+    assert!(
+        preview.contains("This is production. Type <strong>web</strong>"),
+        "{preview}"
+    );
+    let wrong = whole
+        .post(&[("token", &token(&preview)), ("typed", "wbe")])
+        .await;
+    assert_eq!(wrong.status, StatusCode::FORBIDDEN);
+    let page = whole
+        .act(promote, &[("typed", "web"), ("reason", "tested")])
+        .await;
+    assert!(page.contains("waits for approval by others"), "{page}");
+    let request = request(whole).await;
+    let own = whole
+        .get(&format!("/act/approve?request={request}"))
+        .await
+        .text;
+    assert!(
+        own.contains("You asked for it yourself") && !own.contains("name=token"),
+        "{own}"
+    );
+    whole
+        .as_reviewer(
+            &format!("/requests/{request}/approve"),
+            &json!({"reason": "fine"}),
+        )
+        .await;
+    whole.healthy("web", "prod", 1).await;
+}
+
+/// Asked for by somebody else; agreed to on the page.
+async fn agreed_on_the_page(whole: &Whole) {
+    whole.push("web", 2).await;
+    whole.healthy("web", "dev", 2).await;
+    let ask = json!({"service": "web", "environment": "prod", "selection": {"from": null}, "reason": "second", "idempotency_key": "r"});
+    wait_for(whole, "/releases", &ask).await;
+    let request = request(whole).await;
+    whole
+        .until("/releases", |page| page.contains(&request))
+        .await;
+    let page = whole
+        .act(
+            &format!("/act/approve?request={request}"),
+            &[("typed", "web"), ("reason", "agreed")],
+        )
+        .await;
+    assert!(page.contains("healthy everywhere"), "{page}");
 }
 
 async fn holds(whole: &Whole) {
