@@ -40,11 +40,21 @@ fn view() -> Arc<View> {
     ))
 }
 
+/// One port for both transports; what is free for one may be taken by a neighbour for the other.
+async fn sockets() -> (UdpSocket, TcpListener) {
+    for _ in 0..100 {
+        let streams = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        if let Ok(datagrams) = UdpSocket::bind(streams.local_addr().unwrap()).await {
+            return (datagrams, streams);
+        }
+    }
+    panic!("no port is free for both transports");
+}
+
 /// Asks a server with one view, over both transports, and compares.
 async fn check(name: &str, kind: RecordType, expected: Result<&str, ResponseCode>) {
-    let datagrams = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let address = datagrams.local_addr().unwrap();
-    let streams = TcpListener::bind(address).await.unwrap();
+    let (datagrams, streams) = sockets().await;
+    let address = streams.local_addr().unwrap();
     let (_sender, views) = watch::channel(Some(view()));
     let _server = serve(datagrams, streams, views);
     for mut connection in [ConnectionConfig::udp(), ConnectionConfig::tcp()] {
