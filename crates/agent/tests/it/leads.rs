@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use foreshore_agent::{Agent, LeaseOptions, Terms};
-use foreshore_cluster::{ApplyMode, ENVIRONMENT_LABEL, Lease, SERVICE_LABEL};
+use foreshore_cluster::Lease;
 use foreshore_model::Phase;
 use foreshore_testkit::cluster::Kind;
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::scene::{Running, Scene, config};
@@ -102,15 +101,7 @@ pub(crate) async fn a_leader_that_is_cut_off_is_followed_and_writes_nothing_when
     let asked = scene.wire.leases().len();
     scene.wire.clear();
     scene.wire.cut(false);
-    let theirs = json!({"apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": "web", "namespace": scene.namespace,
-            "labels": {SERVICE_LABEL: "web", ENVIRONMENT_LABEL: scene.environment.as_str()}},
-        "data": {"key": "theirs"}});
-    scene
-        .cluster
-        .apply(&theirs, ApplyMode::Force)
-        .await
-        .unwrap();
+    scene.meddle().await;
     second.phase("web", 2, Phase::Degraded).await;
     has_value(&scene, "2").await;
     scene

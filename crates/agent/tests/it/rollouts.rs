@@ -304,14 +304,7 @@ pub(crate) async fn drift_is_told_and_put_right(kind: Kind) {
         .release("web", &[config("web", "ours"), service("web")]);
     let mut agent = scene.start().await;
     agent.phase("web", 1, Phase::Healthy).await;
-    let theirs = json!({"apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": "web", "namespace": scene.namespace, "labels": {SERVICE_LABEL: "web", ENVIRONMENT_LABEL: scene.environment.as_str()}},
-        "data": {"key": "theirs"}});
-    scene
-        .cluster
-        .apply(&theirs, ApplyMode::Force)
-        .await
-        .unwrap();
+    scene.meddle().await;
     let degraded = agent.phase("web", 1, Phase::Degraded).await;
     assert_eq!(
         (

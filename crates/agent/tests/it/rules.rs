@@ -7,7 +7,7 @@ use axum::extract::{Query, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use foreshore_agent::ServerOptions;
-use foreshore_cluster::{ApplyMode, ENVIRONMENT_LABEL, SERVICE_LABEL};
+use foreshore_cluster::ApplyMode;
 use foreshore_model::config::{Drift, SiteOrder};
 use foreshore_model::{Outcome, Phase, SiteName};
 use foreshore_testkit::cluster::Kind;
@@ -80,14 +80,7 @@ pub(crate) async fn drift_is_only_told_where_the_environment_asks_for_that(kind:
     scene.repository.release("web", &[config("web", "ours")]);
     let mut agent = scene.start().await;
     agent.phase("web", 1, Phase::Healthy).await;
-    let theirs = json!({"apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": "web", "namespace": scene.namespace, "labels": {SERVICE_LABEL: "web", ENVIRONMENT_LABEL: scene.environment.as_str()}},
-        "data": {"key": "theirs"}});
-    scene
-        .cluster
-        .apply(&theirs, ApplyMode::Force)
-        .await
-        .unwrap();
+    scene.meddle().await;
     let degraded = agent.phase("web", 1, Phase::Degraded).await;
     assert_eq!(degraded.causes[0].reason, "Drifted");
     scene.repository.release("other", &[config("other", "1")]);

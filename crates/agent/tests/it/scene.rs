@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use foreshore_agent::{Agent, Handle, Options};
-use foreshore_cluster::{Client, Cluster, Inventory, Reference};
+use foreshore_cluster::{
+    ApplyMode, Client, Cluster, ENVIRONMENT_LABEL, Inventory, Reference, SERVICE_LABEL,
+};
 use foreshore_model::{EnvironmentName, Outcome, Phase, ServiceName, SiteName};
 use foreshore_testkit::cluster::Kind;
 use foreshore_testkit::wait;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -97,6 +99,15 @@ impl Scene {
     pub(crate) async fn get(&self, api_version: &str, kind: &str, name: &str) -> Option<Value> {
         let reference = Reference::new(api_version, kind, &self.namespace, name);
         self.cluster.get(&reference).await.unwrap()
+    }
+
+    /// Changes the object of the service `web` as somebody else would.
+    pub(crate) async fn meddle(&self) {
+        let theirs = json!({"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "web", "namespace": self.namespace,
+                "labels": {SERVICE_LABEL: "web", ENVIRONMENT_LABEL: self.environment.as_str()}},
+            "data": {"key": "theirs"}});
+        self.cluster.apply(&theirs, ApplyMode::Force).await.unwrap();
     }
 
     /// Whether the API serves a kind at all.

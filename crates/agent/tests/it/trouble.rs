@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use foreshore_cluster::{ApplyMode, ENVIRONMENT_LABEL, Reference, SERVICE_LABEL};
+use foreshore_cluster::{ApplyMode, Reference};
 use foreshore_model::Phase;
 use foreshore_testkit::cluster::Kind;
 use serde_json::{Value, json};
@@ -14,19 +14,6 @@ use crate::wire::Fate;
 async fn value(scene: &Scene) -> Value {
     let found = scene.get("v1", "ConfigMap", "web").await;
     found.map_or(Value::Null, |found| found["data"]["key"].clone())
-}
-
-/// Changes the service's object as somebody else would.
-async fn meddle(scene: &Scene) {
-    let theirs = json!({"apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": "web", "namespace": scene.namespace,
-            "labels": {SERVICE_LABEL: "web", ENVIRONMENT_LABEL: scene.environment.as_str()}},
-        "data": {"key": "theirs"}});
-    scene
-        .cluster
-        .apply(&theirs, ApplyMode::Force)
-        .await
-        .unwrap();
 }
 
 /// Faults 7, 8, 9: history was rewritten, put back or replaced, and the mirror froze.
@@ -53,7 +40,7 @@ pub(crate) async fn a_frozen_repository_is_an_alarm_and_what_runs_is_kept(kind: 
                 .any(|event| event["reason"] == "ConfigRepositoryFrozen")
         })
         .await;
-    meddle(&scene).await;
+    scene.meddle().await;
     agent.phase("web", 1, Phase::Degraded).await;
     agent.phase("web", 1, Phase::Healthy).await;
     assert_eq!(value(&scene).await, "1");
@@ -73,7 +60,7 @@ pub(crate) async fn without_the_git_host_what_was_brought_is_kept_and_healed(kin
     // Also an agent that starts meanwhile works from its copy.
     let mut agent = scene.start().await;
     agent.phase("web", 1, Phase::Healthy).await;
-    meddle(&scene).await;
+    scene.meddle().await;
     agent.phase("web", 1, Phase::Degraded).await;
     agent.phase("web", 1, Phase::Healthy).await;
     scene.repository.release("web", &[config("web", "2")]);
@@ -118,7 +105,7 @@ pub(crate) async fn watches_that_come_too_late_list_anew_and_delete_nothing(kind
         .release("web", &[config("web", "1"), deployment("web", "good")]);
     let mut agent = scene.start().await;
     agent.phase("web", 1, Phase::Healthy).await;
-    meddle(&scene).await;
+    scene.meddle().await;
     agent.phase("web", 1, Phase::Degraded).await;
     agent.phase("web", 1, Phase::Healthy).await;
     let deleted = scene.wire.writes();
@@ -240,7 +227,7 @@ pub(crate) async fn a_fight_over_an_object_is_named_and_ends(kind: Kind) {
     let fighting = async {
         loop {
             if value(&scene).await != "theirs" {
-                meddle(&scene).await;
+                scene.meddle().await;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
